@@ -1,0 +1,252 @@
+//! Extractors whose rejections are problems that name the field. Handlers use
+//! these and never axum's own. Knows no endpoint.
+
+use std::fmt::Display;
+
+use axum::body::Bytes;
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use http::request::Parts;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::problem::{FieldError, Problem};
+
+/// A JSON body, both ways.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+/// The query string's parameters. Unknown parameters are ignored, so that a
+/// newer client can talk to an older hub.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+/// The path's parameters, percent-decoded.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "This endpoint reads `Content-Type: application/json`.",
+            ));
+        }
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(body_problem)?;
+        parse_json(&bytes).map(Self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        let reader = serde_urlencoded::Deserializer::new(pairs);
+        serde_path_to_error::deserialize(reader)
+            .map(Self)
+            .map_err(|error| {
+                bad_field(
+                    StatusCode::BAD_REQUEST,
+                    "invalid-query",
+                    "A query parameter",
+                    &error.path().to_string(),
+                    error.inner(),
+                )
+            })
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let axum::extract::Path(value) = axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map_err(path_problem)?;
+        Ok(Self(value))
+    }
+}
+
+/// Reads a JSON text; what is wrong with it is a 400 (not JSON) or a 422 (JSON
+/// of another shape).
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let inner = error.inner();
+        if inner.is_data() {
+            bad_field(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-body",
+                "The body",
+                &error.path().to_string(),
+                inner,
+            )
+        } else {
+            not_json(inner)
+        }
+    })?;
+    reader.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "invalid-json",
+        format!("The body is not JSON: {error}."),
+    )
+}
+
+fn bad_field(
+    status: StatusCode,
+    code: &'static str,
+    what: &str,
+    path: &str,
+    error: &dyn Display,
+) -> Problem {
+    let message = error.to_string();
+    // A missing field has no path of its own; serde's message names it.
+    let field = match path {
+        "." | "" | "?" => named_in(&message).unwrap_or("body"),
+        path => path,
+    };
+    Problem::new(
+        status,
+        code,
+        format!("{what} is not as it should be: {message}."),
+    )
+    .with_error(FieldError::new(field, message.clone()))
+}
+
+/// The name in serde's "missing field `name`" and "unknown field `name`".
+fn named_in(message: &str) -> Option<&str> {
+    let (before, rest) = message.split_once('`')?;
+    before
+        .trim_end()
+        .ends_with("field")
+        .then(|| rest.split('`').next())?
+}
+
+/// What a body that could not be read means: too large, or cut off.
+pub fn body_problem(rejection: BytesRejection) -> Problem {
+    match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            too_large("The body is larger than this endpoint reads.")
+        }
+        BytesRejection::FailedToBufferBody(_) => body_cut_off(),
+        other => Problem::internal(other),
+    }
+}
+
+pub(crate) fn too_large(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload-too-large", detail)
+}
+
+pub(crate) fn body_cut_off() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "incomplete-body",
+        "The body ended before it was complete, or came too slowly.",
+    )
+}
+
+fn path_problem(rejection: PathRejection) -> Problem {
+    let PathRejection::FailedToDeserializePathParams(failed) = rejection else {
+        return Problem::internal(rejection);
+    };
+    let field = match failed.kind() {
+        ErrorKind::InvalidUtf8InPathParam { key }
+        | ErrorKind::ParseErrorAtKey { key, .. }
+        | ErrorKind::DeserializeError { key, .. } => key.clone(),
+        _ => "path".to_owned(),
+    };
+    let message = failed.body_text();
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "invalid-path",
+        format!("A part of the path is not as it should be: {message}."),
+    )
+    .with_error(FieldError::new(field, message))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    media_type(headers).is_some_and(|media_type| {
+        media_type == "application/json"
+            || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+    })
+}
+
+/// The body's media type in lower case, without parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    Some(essence.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Rating {
+        #[serde(rename = "rating")]
+        _rating: u8,
+    }
+
+    fn first_field(problem: &Problem) -> String {
+        let body: serde_json::Value = serde_json::from_slice(&problem.body(None)).expect("json");
+        body["errors"][0]["field"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_named() {
+        let problem = parse_json::<Rating>(b"{\"rating\": \"five\"}").expect_err("a string");
+        assert_eq!(
+            (problem.status().as_u16(), first_field(&problem).as_str()),
+            (422, "rating")
+        );
+    }
+
+    #[test]
+    fn a_missing_field_is_named() {
+        let problem = parse_json::<Rating>(b"{}").expect_err("nothing");
+        assert_eq!(
+            (problem.code(), first_field(&problem).as_str()),
+            ("invalid-body", "rating")
+        );
+    }
+
+    #[test]
+    fn what_follows_the_json_is_refused() {
+        let problem = parse_json::<Rating>(b"{\"rating\": 5} {}").expect_err("two values");
+        assert_eq!(problem.code(), "invalid-json");
+        assert_eq!(
+            parse_json::<Rating>(b"\xff").expect_err("bytes").code(),
+            "invalid-json"
+        );
+    }
+}

@@ -1,0 +1,356 @@
+//! Skills that were named directly: folders, archives, repositories. Reads and checks them; what
+//! comes of them is decided elsewhere.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use skill_format::{Limits, Manifest, ReadOptions, Sha256, Skill, SkillName, SkillTree, Version};
+use skill_signing::Statement;
+
+use super::decide::Decision;
+use super::{InstallError, InstallRequest, Installer, Wanted};
+use crate::events::Event;
+use crate::fsx::At as _;
+use crate::git;
+use crate::source::{GitSource, Origin, SkillSource};
+use crate::verify::{Claim, Verdict};
+
+/// Largest signature file that is read.
+const SIGNATURE_BYTES_MAX: u64 = 64 * 1024;
+/// Folders between the one that was named and a skill in it.
+const DEPTH_MAX: usize = 6;
+/// Folders that are looked at for skills (client guide of the specification).
+const FOLDERS_MAX: usize = 2000;
+
+/// A skill that is at hand.
+#[derive(Debug)]
+pub(super) struct LocalSkill {
+    /// The name to install it under.
+    pub name: SkillName,
+    pub manifest: Manifest,
+    pub version: Version,
+    pub tree: SkillTree,
+    /// `full_digest` of the tree.
+    pub digest: Sha256,
+    /// Of an archive.
+    pub archive: Option<Bytes>,
+    /// The archive's digest, else the tree's.
+    pub checksum: Sha256,
+    pub origin: Origin,
+    /// What to ask for to get a newer one.
+    pub spec: String,
+    pub verdict: Verdict,
+}
+
+impl Installer<'_> {
+    /// Everything that was named by path or URL.
+    pub(super) async fn load_locals(
+        &self,
+        request: &InstallRequest,
+        now: Timestamp,
+    ) -> Result<Vec<LocalSkill>, InstallError> {
+        let mut locals: Vec<LocalSkill> = Vec::new();
+        for wanted in &request.wanted {
+            let found = match &wanted.source {
+                SkillSource::Registry { .. } => continue,
+                SkillSource::Dir(path) => load_dir(path)?,
+                SkillSource::File(path) => vec![self.load_file(path, request, now).await?],
+                SkillSource::Git(source) => self.load_git(source, request).await?,
+            };
+            for skill in named(found, wanted, request)? {
+                if let Some(other) = locals.iter().find(|other| other.name == skill.name) {
+                    return Err(InstallError::AskedTwice {
+                        name: skill.name,
+                        first: other.origin.to_string(),
+                        second: skill.origin.to_string(),
+                    });
+                }
+                locals.push(skill);
+            }
+        }
+        Ok(locals)
+    }
+
+    /// What an index or a lockfile says that a skill came from.
+    pub(super) async fn load_again(
+        &self,
+        request: &InstallRequest,
+        decision: &Decision,
+        now: Timestamp,
+    ) -> Result<LocalSkill, InstallError> {
+        let found = match &decision.source {
+            Origin::Git { url, commit, path } => {
+                self.load_git(
+                    &GitSource::at_commit(url, commit, path.as_deref())?,
+                    request,
+                )
+                .await?
+            }
+            Origin::File(path) => vec![self.load_file(path, request, now).await?],
+            Origin::Dir(path) => load_dir(path)?,
+            Origin::Registry(url) => {
+                return Err(InstallError::OtherRegistry {
+                    what: decision.name.to_string(),
+                    registry: url.clone(),
+                });
+            }
+        };
+        let place = decision.source.to_string();
+        let available: Vec<SkillName> = found
+            .iter()
+            .map(|skill| skill.manifest.name.clone())
+            .collect();
+        let skill = found
+            .into_iter()
+            .find(|skill| skill.manifest.name == decision.package);
+        skill.ok_or(InstallError::NothingPicked {
+            wanted: decision.package.clone(),
+            place,
+            available,
+        })
+    }
+
+    async fn load_git(
+        &self,
+        source: &GitSource,
+        request: &InstallRequest,
+    ) -> Result<Vec<LocalSkill>, InstallError> {
+        if self.client.is_offline() {
+            return Err(crate::api::ApiError::NeedsNetwork {
+                registry: source.shown_url(),
+            }
+            .into());
+        }
+        let url = source.shown_url();
+        (self.observer)(&Event::Fetching { url: &url });
+        let scratch = tempfile::tempdir().at("create a folder in", std::env::temp_dir())?;
+        let checkout = git::fetch(
+            source,
+            &scratch.path().join("repository"),
+            &request.git_limits,
+        )
+        .await?;
+        let commit = checkout.commit;
+        let mut skills = Vec::new();
+        for found in checkout.skills {
+            let path = (!found.path.is_empty()).then_some(found.path);
+            let what = match &path {
+                Some(path) => format!("{url}#{commit}:{path}"),
+                None => format!("{url}#{commit}"),
+            };
+            // A version of its own for every commit of a skill that states none.
+            let fallback = format!("0.0.0-g{}", commit.get(..12).unwrap_or_default());
+            let origin = Origin::Git {
+                url: url.clone(),
+                commit: commit.clone(),
+                path,
+            };
+            let fallback = fallback.parse().unwrap_or_else(|_| Version::new(0, 0, 0));
+            skills.push(read_skill(
+                found.tree,
+                &what,
+                fallback,
+                origin,
+                source.to_string(),
+            )?);
+        }
+        Ok(skills)
+    }
+
+    /// An archive, with the signature that lies beside it.
+    async fn load_file(
+        &self,
+        path: &Path,
+        request: &InstallRequest,
+        now: Timestamp,
+    ) -> Result<LocalSkill, InstallError> {
+        let what = path.display().to_string();
+        let bytes: Bytes = std::fs::read(path).at("read", path)?.into();
+        let tree = SkillTree::read_archive(&bytes, &Limits::default()).map_err(|source| {
+            InstallError::Archive {
+                what: what.clone(),
+                source,
+            }
+        })?;
+        let origin = Origin::File(path.to_owned());
+        let mut skill = read_skill(tree, &what, Version::new(0, 0, 0), origin, what.clone())?;
+        skill.checksum = Sha256::of(&bytes);
+        let signature = read_signature(&signature_path(path))?;
+        let claim = Claim {
+            registry: self.client.registry().url.as_str(),
+            statement: Statement::new(
+                &skill.manifest.name,
+                &skill.version,
+                skill.checksum,
+                bytes.len() as u64,
+            ),
+            signature: signature.as_deref(),
+            signer_hint: None,
+            locked: None,
+            allow_unsigned: request.allow_unsigned,
+        };
+        skill.verdict = self.verifier.verify(&claim, Some(self.client), now).await?;
+        skill.archive = Some(bytes);
+        Ok(skill)
+    }
+}
+
+/// Gives skills the names they are installed under, and leaves out those that were not picked.
+fn named(
+    mut found: Vec<LocalSkill>,
+    wanted: &Wanted,
+    request: &InstallRequest,
+) -> Result<Vec<LocalSkill>, InstallError> {
+    if !request.pick.is_empty() && found.len() > 1 {
+        let available: Vec<SkillName> = found.iter().map(|skill| skill.name.clone()).collect();
+        if let Some(missing) = request.pick.iter().find(|name| !available.contains(name))
+            && request.wanted.len() == 1
+        {
+            return Err(InstallError::NothingPicked {
+                wanted: missing.clone(),
+                place: wanted.source.to_string(),
+                available,
+            });
+        }
+        found.retain(|skill| request.pick.contains(&skill.name));
+    }
+    if let Some(only) = &wanted.only {
+        let available: Vec<SkillName> = found.iter().map(|skill| skill.name.clone()).collect();
+        found.retain(|skill| skill.name == *only);
+        if found.is_empty() {
+            return Err(InstallError::NothingPicked {
+                wanted: only.clone(),
+                place: wanted.source.to_string(),
+                available,
+            });
+        }
+    }
+    if let Some(alias) = &wanted.alias {
+        match found.as_mut_slice() {
+            [only] => only.name = alias.clone(),
+            several => {
+                return Err(InstallError::AliasForSeveral {
+                    alias: alias.clone(),
+                    count: several.len(),
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// One skill, or every skill in folders below.
+fn load_dir(dir: &Path) -> Result<Vec<LocalSkill>, InstallError> {
+    let dir = dir.canonicalize().at("read", dir)?;
+    let mut skills = Vec::new();
+    for folder in skill_folders(&dir)? {
+        let tree = SkillTree::read_dir(&folder, &Limits::default()).map_err(|source| {
+            InstallError::Folder {
+                path: folder.clone(),
+                source,
+            }
+        })?;
+        let what = folder.display().to_string();
+        skills.push(read_skill(
+            tree,
+            &what,
+            Version::new(0, 0, 0),
+            Origin::Dir(folder),
+            what.clone(),
+        )?);
+    }
+    Ok(skills)
+}
+
+/// The folders below `dir` that hold a `SKILL.md`, outermost ones only; `dir` itself if it does.
+pub(crate) fn skill_folders(dir: &Path) -> Result<Vec<PathBuf>, InstallError> {
+    let mut folders = Vec::new();
+    let mut walk = walkdir::WalkDir::new(dir)
+        .max_depth(DEPTH_MAX)
+        .sort_by_file_name()
+        .into_iter();
+    let mut seen = 0;
+    while let Some(entry) = walk.next() {
+        let entry = entry.map_err(std::io::Error::from).at("read", dir)?;
+        if !entry.file_type().is_dir() {
+            continue;
+        }
+        seen += 1;
+        if seen > FOLDERS_MAX {
+            break;
+        }
+        if entry.depth() > 0 && is_tool_folder(&entry.file_name().to_string_lossy()) {
+            walk.skip_current_dir();
+        } else if entry.path().join("SKILL.md").is_file() {
+            folders.push(entry.into_path());
+            walk.skip_current_dir();
+        }
+    }
+    match folders.is_empty() {
+        true => Err(InstallError::NoSkill {
+            path: dir.to_owned(),
+        }),
+        false => Ok(folders),
+    }
+}
+
+fn is_tool_folder(name: &str) -> bool {
+    matches!(
+        name,
+        ".git" | ".hg" | ".svn" | ".github" | "node_modules" | "__pycache__" | "target"
+    )
+}
+
+fn read_skill(
+    tree: SkillTree,
+    what: &str,
+    version_if_unstated: Version,
+    origin: Origin,
+    spec: String,
+) -> Result<LocalSkill, InstallError> {
+    let digest = tree.full_digest();
+    let skill = Skill::from_tree(tree, &ReadOptions::default()).map_err(|source| {
+        InstallError::Invalid {
+            what: what.to_owned(),
+            source,
+        }
+    })?;
+    Ok(LocalSkill {
+        name: skill.manifest.name.clone(),
+        version: skill
+            .manifest
+            .version
+            .clone()
+            .unwrap_or(version_if_unstated),
+        manifest: skill.manifest,
+        tree: skill.tree,
+        digest,
+        archive: None,
+        checksum: digest,
+        origin,
+        spec,
+        verdict: Verdict::Unsigned,
+    })
+}
+
+/// `FILE.asc`.
+fn signature_path(archive: &Path) -> PathBuf {
+    let mut name = archive.as_os_str().to_owned();
+    name.push(".asc");
+    name.into()
+}
+
+/// One byte more than any signature has is read: whoever checks it says that it is too large.
+fn read_signature(path: &Path) -> Result<Option<String>, InstallError> {
+    let file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => file.at("read", path)?,
+    };
+    let mut text = String::new();
+    file.take(SIGNATURE_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .at("read", path)?;
+    Ok(Some(text))
+}

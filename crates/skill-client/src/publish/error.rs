@@ -1,0 +1,146 @@
+//! Why a skill was not published.
+
+use std::path::PathBuf;
+
+use skill_format::{
+    ArchiveError, Explain, Fault, InvalidSkill, Place, Sha256, SkillName, TreeError, Version,
+    VersionError,
+};
+use skill_signing::SigningError;
+
+use super::ChallengeError;
+use crate::api::ApiError;
+use crate::fsx::FsError;
+
+/// Why a skill was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// The registry asks for a signature over what it has no business with.
+    #[error(transparent)]
+    Challenge(#[from] ChallengeError),
+    #[error(transparent)]
+    File(#[from] FsError),
+    #[error("there is no SKILL.md in {}", .path.display())]
+    NoSkill { path: PathBuf },
+    #[error("the folder {} is refused: {source}", .path.display())]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: TreeError,
+    },
+    #[error("the archive {} is refused: {source}", .path.display())]
+    Archive {
+        path: PathBuf,
+        #[source]
+        source: ArchiveError,
+    },
+    #[error("{}: {source}", .path.display())]
+    Invalid {
+        path: PathBuf,
+        #[source]
+        source: InvalidSkill,
+    },
+    #[error("{} packs to {bytes} bytes, more than the {bytes_max} that are allowed", .path.display())]
+    TooLarge {
+        path: PathBuf,
+        bytes: u64,
+        bytes_max: u64,
+    },
+    #[error("{name} states no version")]
+    NoVersion { path: PathBuf, name: SkillName },
+    #[error("{} states the version {stated}, and not {given}", .path.display())]
+    OtherVersion {
+        path: PathBuf,
+        stated: Version,
+        given: Version,
+    },
+    #[error("{}: {source}", .path.display())]
+    Version {
+        path: PathBuf,
+        #[source]
+        source: VersionError,
+    },
+    #[error("{} is not a signature", .path.display())]
+    SignatureFile { path: PathBuf },
+    /// The registry confirmed something else than what was sent.
+    #[error("{name} was sent with the digest {sent}, and the registry has {found}")]
+    OtherAnswer {
+        name: SkillName,
+        sent: Sha256,
+        found: Sha256,
+    },
+}
+
+impl PublishError {
+    fn inner(&self) -> Option<&dyn Explain> {
+        Some(match self {
+            Self::Api(error) => error,
+            Self::Signing(error) => error,
+            Self::Challenge(error) => error,
+            Self::File(error) => error,
+            Self::Folder { source, .. } => source,
+            Self::Archive { source, .. } => source,
+            Self::Invalid { source, .. } => source,
+            Self::Version { source, .. } => source,
+            _ => return None,
+        })
+    }
+}
+
+impl Explain for PublishError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoSkill { .. } => "no-skill-md",
+            Self::TooLarge { .. } => "archive-too-large",
+            Self::NoVersion { .. } => "version-missing",
+            Self::OtherVersion { .. } => "version-differs",
+            Self::SignatureFile { .. } => "signature-file",
+            Self::OtherAnswer { .. } => "other-answer",
+            _ => self.inner().map_or("publish-failed", Explain::code),
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::NoSkill { .. } => Fault::NotFound,
+            Self::TooLarge { .. }
+            | Self::NoVersion { .. }
+            | Self::OtherVersion { .. }
+            | Self::SignatureFile { .. } => Fault::BadInput,
+            Self::OtherAnswer { .. } => Fault::Denied,
+            _ => self.inner().map_or(Fault::Internal, Explain::fault),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoSkill { .. } => "name a folder that holds one, or make one: skills init".into(),
+            Self::TooLarge { .. } => "leave out what agents do not need: name it in .skillignore".into(),
+            Self::NoVersion { .. } => {
+                "add `metadata.version` to SKILL.md or `version` to skill.yaml, or give one with --version".into()
+            }
+            Self::OtherVersion { .. } => "change the file, or leave out --version".into(),
+            Self::SignatureFile { .. } => "sign it anew: skills sign FILE".into(),
+            Self::OtherAnswer { .. } => "tell the registry's operator".into(),
+            _ => return self.inner().and_then(Explain::help),
+        })
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Invalid { path, source } => {
+                let place = source.place().unwrap_or_default();
+                let file = place.file.map(|file| path.join(file).display().to_string());
+                Some(Place {
+                    file: file.or_else(|| Some(path.display().to_string())),
+                    ..place
+                })
+            }
+            _ => self.inner().and_then(Explain::place),
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Runs an entry point of a skill: a time-out that ends everything the skill started, a clean
+//! environment, bounded output. Unix only. This is order, not a prison: what the skill may read,
+//! write and reach is the sandbox's business, which takes the same [`RunRequest`] and gives the
+//! same [`Outcome`].
+//!
+//! One run, end to end: `entry` finds the script and its interpreter, `environment` chooses the
+//! variables, `process` starts it in a session of its own, feeds it and drains both outputs
+//! together, and `descendants` ends whatever is left.
+
+mod descendants;
+mod entry;
+mod environment;
+mod process;
+mod spawn;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use skill_format::{Explain, Fault, InvalidInput, Manifest, Place};
+
+pub use entry::{EntryPoint, entry_point, entry_points, find_program};
+pub use environment::{INTENT_BYTES_MAX, missing_variables};
+pub use process::run;
+
+/// Time that a skill gets if neither it nor the caller says otherwise.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5 * 60);
+/// Most time that a skill can ask for itself.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
+/// Bytes of each output that [`Capture`] keeps by default.
+pub const OUTPUT_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// A program to run and everything it may see. Nothing is inherited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRequest {
+    pub program: PathBuf,
+    pub arguments: Vec<OsString>,
+    /// Working directory.
+    pub folder: PathBuf,
+    /// All variables.
+    pub environment: Vec<(String, OsString)>,
+    /// For standard input.
+    pub input: Vec<u8>,
+    pub timeout: Duration,
+}
+
+/// Which of the two outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    Output,
+    Error,
+}
+
+/// Receives output as it comes, in any bytes.
+pub trait Sink {
+    fn take(&mut self, stream: Stream, bytes: &[u8]);
+}
+
+/// Keeps the beginning of both outputs and counts the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    pub output: Captured,
+    pub error: Captured,
+    bytes_max: usize,
+}
+
+/// The beginning of an output.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Captured {
+    pub bytes: Vec<u8>,
+    /// Bytes that were written in all.
+    pub total: u64,
+}
+
+impl Captured {
+    pub fn is_truncated(&self) -> bool {
+        self.total > self.bytes.len() as u64
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self::new(OUTPUT_BYTES_MAX)
+    }
+}
+
+impl Capture {
+    /// Keeps `bytes_max` of each output.
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            output: Captured::default(),
+            error: Captured::default(),
+            bytes_max,
+        }
+    }
+}
+
+impl Sink for Capture {
+    fn take(&mut self, stream: Stream, bytes: &[u8]) {
+        let captured = match stream {
+            Stream::Output => &mut self.output,
+            Stream::Error => &mut self.error,
+        };
+        let room = self.bytes_max.saturating_sub(captured.bytes.len());
+        captured
+            .bytes
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        captured.total += bytes.len() as u64;
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", content = "value", rename_all = "kebab-case")]
+pub enum Ended {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By this signal, which somebody else sent.
+    Signaled(i32),
+    TimedOut,
+    /// The caller asked for it.
+    Interrupted,
+}
+
+impl Ended {
+    pub fn is_success(self) -> bool {
+        self == Self::Exited(0)
+    }
+
+    /// As shells report it: the code, 128 and the signal, 124 for a time-out.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Exited(code) => u8::try_from(code).unwrap_or(1),
+            Self::Signaled(signal) => u8::try_from(128 + signal).unwrap_or(1),
+            Self::TimedOut => 124,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// What became of a run. The output went to the [`Sink`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    pub ended: Ended,
+    pub duration: Duration,
+    /// Whether all of the input was taken.
+    pub input_taken: bool,
+    /// Processes that were still running when the skill ended, and were ended.
+    pub ended_descendants: usize,
+    /// Processes that could not be ended, such as those of another user.
+    pub survivors: usize,
+}
+
+/// Why a skill could not be run. A skill that fails is no error of ours: see [`Outcome`].
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("`{skill}` has nothing to run")]
+    NoEntryPoint { skill: String },
+    #[error("`{skill}` has no entry point `{wanted}`")]
+    UnknownEntryPoint {
+        skill: String,
+        wanted: String,
+        known: Vec<String>,
+    },
+    #[error("the entry point `{entry}` names {path}, which {problem}")]
+    BadCommand {
+        entry: String,
+        path: String,
+        problem: &'static str,
+    },
+    #[error("{path} needs `{program}`, which is not on the PATH")]
+    NoInterpreter { path: String, program: String },
+    #[error("`{skill}` needs {}, which {} not set", names.join(", "), if names.len() == 1 { "is" } else { "are" })]
+    MissingEnvironment { skill: String, names: Vec<String> },
+    #[error("there is no input, and this entry point takes some")]
+    InputMissing,
+    #[error("the input is not JSON: {source}")]
+    InputNotJson { source: serde_json::Error },
+    #[error(transparent)]
+    InvalidInput(#[from] InvalidInput),
+    #[error("{} could not be started: {source}", .program.display())]
+    Start {
+        program: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the running skill could not be followed: {source}")]
+    Follow {
+        #[from]
+        source: std::io::Error,
+    },
+}
+
+impl Explain for RunError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoEntryPoint { .. } => "no-entry-point",
+            Self::UnknownEntryPoint { .. } => "unknown-entry-point",
+            Self::BadCommand { .. } => "entry-point-invalid",
+            Self::NoInterpreter { .. } => "interpreter-missing",
+            Self::MissingEnvironment { .. } => "environment-missing",
+            Self::InputMissing => "input-missing",
+            Self::InputNotJson { .. } => "input-not-json",
+            Self::InvalidInput(error) => error.code(),
+            Self::Start { .. } => "start-failed",
+            Self::Follow { .. } => "run-failed",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::NoEntryPoint { .. }
+            | Self::UnknownEntryPoint { .. }
+            | Self::BadCommand { .. }
+            | Self::MissingEnvironment { .. }
+            | Self::InputMissing
+            | Self::InputNotJson { .. }
+            | Self::InvalidInput(_) => Fault::BadInput,
+            Self::NoInterpreter { .. } => Fault::Unavailable,
+            Self::Start { .. } | Self::Follow { .. } => Fault::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoEntryPoint { skill } => format!(
+                "it gives instructions to an agent: `skills load {skill}` shows them; \
+                 a skill that runs has scripts/run.sh, run.py or run.js, or `entrypoints` in skill.yaml"
+            ),
+            Self::UnknownEntryPoint { known, .. } => {
+                format!("there is {}", known.join(", "))
+            }
+            Self::BadCommand { .. } => "tell the author of the skill".into(),
+            Self::NoInterpreter { program, .. } => format!("install {program}"),
+            Self::MissingEnvironment { names, .. } => {
+                format!("set it first, as in: export {}=…", names.join("=… "))
+            }
+            Self::InputMissing => {
+                "pipe it in, or name it on the command line; it is a JSON document".into()
+            }
+            Self::InputNotJson { .. } => "this entry point takes a JSON document".into(),
+            Self::InvalidInput(error) => return error.help(),
+            Self::Start { .. } => {
+                "see whether the file is executable and its first line is right".into()
+            }
+            Self::Follow { .. } => return None,
+        })
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::InvalidInput(error) => error.place(),
+            _ => None,
+        }
+    }
+}
+
+/// What a caller wants of a run.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions<'a> {
+    /// Entry point; `None` for the first one.
+    pub entry: Option<&'a str>,
+    pub input: Vec<u8>,
+    /// Overrides what the entry point says.
+    pub timeout: Option<Duration>,
+}
+
+/// Everything that has to be known and checked before a skill in `folder` is started. `variable`
+/// reads the caller's environment.
+pub fn prepare(
+    folder: &Path,
+    manifest: &Manifest,
+    mut options: RunOptions<'_>,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<RunRequest, RunError> {
+    let entry = entry::entry_point(folder, manifest, options.entry)?;
+    if let Some(schema) = &entry.input_schema {
+        if options.input.is_empty() {
+            return Err(RunError::InputMissing);
+        }
+        let input = match serde_json::from_slice(&options.input) {
+            Ok(input) => input,
+            Err(source) => {
+                let input = as_only_text(schema, &options.input)
+                    .ok_or(RunError::InputNotJson { source })?;
+                options.input = input.to_string().into_bytes();
+                input
+            }
+        };
+        skill_format::check_input(schema, &input)?;
+    }
+    let environment = environment::build(manifest, &options.input, variable)?;
+    let path = environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, path)| path.as_os_str());
+    let (program, arguments) = entry.command_line(folder, path.unwrap_or_default())?;
+    let own_timeout = entry
+        .timeout
+        .map_or(TIMEOUT_DEFAULT, |timeout| timeout.min(TIMEOUT_MAX));
+    Ok(RunRequest {
+        program,
+        arguments,
+        folder: folder.to_owned(),
+        environment,
+        input: options.input,
+        timeout: options.timeout.unwrap_or(own_timeout),
+    })
+}
+
+/// Plain text for an entry point that asks for one text and nothing else: a person who pipes a file
+/// need not write JSON around it.
+fn as_only_text(schema: &serde_json::Value, input: &[u8]) -> Option<serde_json::Value> {
+    let [required] = schema.get("required")?.as_array()?.as_slice() else {
+        return None;
+    };
+    let name = required.as_str()?;
+    let is_text = schema.get("properties")?.get(name)?.get("type")?.as_str()? == "string";
+    let text = std::str::from_utf8(input)
+        .ok()
+        .filter(|text| !text.is_empty())?;
+    is_text.then(|| serde_json::json!({ name: text }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::as_only_text;
+
+    #[test]
+    fn plain_text_becomes_the_only_text_that_is_asked_for() {
+        let one = json!({"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}});
+        assert_eq!(as_only_text(&one, b"a,b"), Some(json!({"data": "a,b"})));
+        assert_eq!(as_only_text(&one, b""), None);
+        assert_eq!(as_only_text(&one, b"\xff"), None);
+        let two = json!({"required": ["a", "b"], "properties": {"a": {"type": "string"}, "b": {"type": "string"}}});
+        assert_eq!(as_only_text(&two, b"x"), None);
+        let number = json!({"required": ["n"], "properties": {"n": {"type": "number"}}});
+        assert_eq!(as_only_text(&number, b"x"), None);
+    }
+}

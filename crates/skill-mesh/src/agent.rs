@@ -1,0 +1,265 @@
+//! The asking side: sends intents to topics and awaits their answers.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rand::Rng;
+use skill_format::{Explain, Fault};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::protocol::{PAYLOAD_BYTES_MAX, REPLY_PREFIX, Reply, Request, Status, topic_text};
+use crate::transport::{AgentEnd, AgentOutlet, WallClock};
+
+/// How an agent asks.
+#[derive(Clone)]
+pub struct Settings {
+    /// How long to wait for an answer. SkillScale's agents wait for 30 s.
+    pub timeout: Duration,
+    /// After how long without an answer the request is sent again, in case it was lost with a proxy.
+    /// Only done where the other side knows duplicates, so that nothing is run twice for it.
+    pub resend: Duration,
+    /// For the requests' timestamps.
+    pub clock: WallClock,
+}
+
+impl Settings {
+    /// 30 s for an answer, sent again every 5 s.
+    pub fn new(clock: WallClock) -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            resend: Duration::from_secs(5),
+            clock,
+        }
+    }
+}
+
+/// What came instead of a result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The topic's name cannot be one.
+    #[error("{topic:?} is no topic: it must have 1 to 255 bytes and no zero byte")]
+    Topic {
+        /// As it was given.
+        topic: String,
+    },
+    /// More than a request may carry.
+    #[error("the intent has {bytes} bytes, at most {PAYLOAD_BYTES_MAX} fit into a request as JSON")]
+    TooLarge {
+        /// Of the request as JSON.
+        bytes: usize,
+    },
+    /// The answer is an error: the worker's, or the proxy's.
+    #[error("{error}")]
+    Failed {
+        /// As it came.
+        error: String,
+    },
+    /// No answer in time.
+    #[error("no answer from topic {topic} within {} ms", waited.as_millis())]
+    Timeout {
+        /// Which topic.
+        topic: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// The transport has ended.
+    #[error("the connection to the mesh is closed")]
+    Closed,
+}
+
+impl Explain for CallError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Topic { .. } => "mesh-bad-topic",
+            Self::TooLarge { .. } => "mesh-message-too-large",
+            Self::Failed { .. } => "mesh-call-failed",
+            Self::Timeout { .. } => "mesh-no-answer",
+            Self::Closed => "mesh-closed",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Topic { .. } | Self::TooLarge { .. } => Fault::BadInput,
+            Self::Failed { .. } | Self::Timeout { .. } | Self::Closed => Fault::Unavailable,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Timeout { .. } => Some(
+                "look whether the proxy runs at the given address and a worker serves the topic, or wait longer"
+                    .into(),
+            ),
+            Self::TooLarge { .. } => {
+                Some("pass large data by reference, such as a path or a URL".into())
+            }
+            Self::Topic { .. } | Self::Failed { .. } | Self::Closed => None,
+        }
+    }
+}
+
+/// Calls that wait, by request; nothing once the transport has ended.
+type Pending = Option<HashMap<String, mpsc::UnboundedSender<Reply>>>;
+
+/// Sends requests and sorts replies. Clones share one reply topic.
+#[derive(Clone)]
+pub struct Agent(Arc<Inner>);
+
+struct Inner {
+    reply_topic: String,
+    outlet: Arc<dyn AgentOutlet>,
+    settings: Settings,
+    /// The next request's id: unique for the reply topic, and nothing more is needed.
+    next: AtomicU64,
+    pending: Arc<Mutex<Pending>>,
+}
+
+/// A new reply topic: SkillScale's prefix and 16 hexadecimal digits.
+pub fn reply_topic(random: &mut impl Rng) -> String {
+    format!("{REPLY_PREFIX}{:016x}", random.random::<u64>())
+}
+
+impl Agent {
+    /// An agent on a transport; must be called within a tokio runtime.
+    pub fn new(end: AgentEnd, settings: Settings) -> Self {
+        let pending = Arc::new(Mutex::new(Some(HashMap::new())));
+        tokio::spawn(sort(end.incoming, pending.clone()));
+        Self(Arc::new(Inner {
+            reply_topic: end.reply_topic,
+            outlet: end.outlet,
+            settings,
+            next: AtomicU64::new(0),
+            pending,
+        }))
+    }
+
+    /// Sends an intent to a topic and awaits the result.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call(&self, topic: &str, intent: &str) -> Result<String, CallError> {
+        self.ask(topic, intent, None).await
+    }
+
+    /// The same, with news while it goes on.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_with_news(
+        &self,
+        topic: &str,
+        intent: &str,
+        mut news: impl FnMut(String) + Send,
+    ) -> Result<String, CallError> {
+        self.ask(topic, intent, Some(&mut news)).await
+    }
+
+    async fn ask(
+        &self,
+        topic: &str,
+        intent: &str,
+        mut news: Option<&mut (dyn FnMut(String) + Send)>,
+    ) -> Result<String, CallError> {
+        let request = self.request(topic, intent, news.is_some())?;
+        let (sender, mut replies) = mpsc::unbounded_channel();
+        let _entry = Entry::new(&self.0.pending, &request.request_id, sender)?;
+        let settings = &self.0.settings;
+        let began = Instant::now();
+        let mut resend = tokio::time::interval(settings.resend.max(Duration::from_millis(1)));
+        let mut sent = false;
+        loop {
+            tokio::select! {
+                biased;
+                reply = replies.recv() => match reply {
+                    None => return Err(CallError::Closed),
+                    Some(reply) => match reply.status {
+                        Status::Success => return Ok(reply.content),
+                        Status::Error => return Err(CallError::Failed { error: reply.error }),
+                        Status::Progress => {
+                            if let Some(news) = &mut news {
+                                news(reply.content);
+                            }
+                        }
+                    },
+                },
+                () = tokio::time::sleep_until(began + settings.timeout) => {
+                    return Err(CallError::Timeout { topic: topic.to_owned(), waited: settings.timeout });
+                }
+                // The first tick is at once.
+                _ = resend.tick() => {
+                    if !sent || self.0.outlet.shares() {
+                        self.0.outlet.publish(topic, &request);
+                        sent = true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn request(&self, topic: &str, intent: &str, progress: bool) -> Result<Request, CallError> {
+        topic_text(topic.as_bytes()).map_err(|_| CallError::Topic {
+            topic: topic.to_owned(),
+        })?;
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let request = Request {
+            request_id: format!("{number:08x}"),
+            reply_to: self.0.reply_topic.clone(),
+            intent: intent.to_owned(),
+            timestamp: (self.0.settings.clock)(),
+            progress,
+        };
+        let bytes = request.to_json().len();
+        if bytes > PAYLOAD_BYTES_MAX {
+            return Err(CallError::TooLarge { bytes });
+        }
+        Ok(request)
+    }
+}
+
+/// Hands replies to whoever waits for them, until the transport ends.
+async fn sort(mut incoming: mpsc::UnboundedReceiver<Reply>, pending: Arc<Mutex<Pending>>) {
+    while let Some(reply) = incoming.recv().await {
+        // Nobody waits any more after a time-out, or for the second of two answers.
+        if let Some(calls) = &*lock(&pending)
+            && let Some(sender) = calls.get(&reply.request_id)
+        {
+            let _ = sender.send(reply);
+        }
+    }
+    *lock(&pending) = None;
+}
+
+fn lock(pending: &Mutex<Pending>) -> MutexGuard<'_, Pending> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request that is waited for, as long as this lives.
+struct Entry<'a> {
+    pending: &'a Mutex<Pending>,
+    id: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    fn new(
+        pending: &'a Mutex<Pending>,
+        id: &'a str,
+        sender: mpsc::UnboundedSender<Reply>,
+    ) -> Result<Self, CallError> {
+        let mut calls = lock(pending);
+        let calls = calls.as_mut().ok_or(CallError::Closed)?;
+        calls.insert(id.to_owned(), sender);
+        Ok(Self { pending, id })
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if let Some(calls) = &mut *lock(self.pending) {
+            calls.remove(self.id);
+        }
+    }
+}

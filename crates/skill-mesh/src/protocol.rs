@@ -1,0 +1,146 @@
+//! SkillScale's wire protocol: two frames, a topic and a JSON object, exactly as its agents and
+//! servers write them, read leniently and within bounds. Knows no sockets and no queue.
+//!
+//! ```text
+//! request  [topic,    {"request_id", "reply_to", "intent" (text), "timestamp" (seconds)}]
+//! reply    [reply_to, {"request_id", "status": "success" | "error", "content", "error", "timestamp"}]
+//! ```
+//!
+//! Two additions, which a SkillScale program never meets: a request may say `"progress": true`, and
+//! only such a request is answered by replies with `"status": "progress"` before the last one.
+
+mod error;
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+pub use error::{BadMessage, Problem};
+pub use read::{Envelope, open, topic_text};
+
+/// Bytes of a whole payload. Intents are texts such as a CSV file; 16 MiB is a hundred times what the
+/// original could take before its environment overflowed.
+pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a topic or reply topic.
+pub const TOPIC_BYTES_MAX: usize = 255;
+/// Bytes of a request's id.
+pub const REQUEST_ID_BYTES_MAX: usize = 255;
+/// What SkillScale's agents begin their reply topics with.
+pub const REPLY_PREFIX: &str = "AGENT_REPLY_";
+
+/// What an agent asks for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Request {
+    /// Chosen by the agent; the answer repeats it. Unique for the agent's reply topic.
+    pub request_id: String,
+    /// The topic on which the agent waits.
+    pub reply_to: String,
+    /// What to do: plain text, or a JSON object as text, see [`crate::matcher`].
+    pub intent: String,
+    /// Seconds since 1970; 0 where the agent wrote none.
+    pub timestamp: f64,
+    /// Whether replies before the last one are welcome.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub progress: bool,
+}
+
+impl Request {
+    /// Reads a payload: unknown fields are skipped, a number is taken as an id, an intent that is
+    /// an object instead of text is taken as its JSON text.
+    ///
+    /// # Errors
+    /// What is wrong, with the reply topic where one could be read.
+    pub fn parse(payload: &[u8]) -> Result<Self, BadMessage> {
+        read::request(payload)
+    }
+
+    /// The payload as it goes over the wire.
+    pub fn to_json(&self) -> Vec<u8> {
+        json(self)
+    }
+}
+
+/// How a request ended, or that it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// `content` is the result.
+    Success,
+    /// `error` says what went wrong.
+    Error,
+    /// `content` is news of a request that goes on.
+    Progress,
+}
+
+/// What an agent gets.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reply {
+    /// The request's.
+    pub request_id: String,
+    /// How it ended.
+    pub status: Status,
+    /// The result as text; empty after an error.
+    pub content: String,
+    /// What went wrong; empty after a success.
+    pub error: String,
+    /// Seconds since 1970; 0 where the writer has no clock.
+    pub timestamp: f64,
+}
+
+impl Reply {
+    /// An answer with a result.
+    pub fn success(request_id: impl Into<String>, content: impl Into<String>) -> Self {
+        Self {
+            request_id: request_id.into(),
+            status: Status::Success,
+            content: content.into(),
+            error: String::new(),
+            timestamp: 0.0,
+        }
+    }
+
+    /// An answer that says what went wrong.
+    pub fn failure(request_id: impl Into<String>, error: impl Into<String>) -> Self {
+        Self {
+            request_id: request_id.into(),
+            status: Status::Error,
+            content: String::new(),
+            error: error.into(),
+            timestamp: 0.0,
+        }
+    }
+
+    /// News of a request that goes on.
+    pub fn progress(request_id: impl Into<String>, content: impl Into<String>) -> Self {
+        Self {
+            status: Status::Progress,
+            ..Self::success(request_id, content)
+        }
+    }
+
+    /// The same at another time, in seconds since 1970.
+    pub fn at(mut self, timestamp: f64) -> Self {
+        self.timestamp = timestamp;
+        self
+    }
+
+    /// Reads a payload as leniently as [`Request::parse`]; an unknown status is an error's.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn parse(payload: &[u8]) -> Result<Self, BadMessage> {
+        read::reply(payload)
+    }
+
+    /// The payload as it goes over the wire.
+    pub fn to_json(&self) -> Vec<u8> {
+        json(self)
+    }
+}
+
+/// Text, numbers and flags only, so that writing cannot fail: JSON writes NaN as `null`.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}

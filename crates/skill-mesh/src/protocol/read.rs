@@ -1,0 +1,277 @@
+//! Reading payloads: quickly and only as far as needed for whoever passes them on, wholly for whoever
+//! answers them, and as far as possible where they are broken.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::{
+    BadMessage, PAYLOAD_BYTES_MAX, Problem, REQUEST_ID_BYTES_MAX, Reply, Request, Status,
+    TOPIC_BYTES_MAX,
+};
+
+/// What whoever passes a message on has to know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Envelope<'a> {
+    /// From an agent. Its intent is there, but unread.
+    Request {
+        /// Its id.
+        request_id: Cow<'a, str>,
+        /// Where its answer goes.
+        reply_to: Cow<'a, str>,
+    },
+    /// From a worker.
+    Reply {
+        /// The request's id.
+        request_id: Cow<'a, str>,
+        /// Not the last reply to its request.
+        progress: bool,
+    },
+}
+
+#[derive(Deserialize)]
+struct Quick<'a> {
+    #[serde(borrow, default)]
+    request_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    reply_to: Cow<'a, str>,
+    #[serde(borrow, default)]
+    status: Cow<'a, str>,
+    #[serde(default)]
+    intent: Option<IgnoredAny>,
+}
+
+/// Reads as much of a payload as is needed to pass it on.
+///
+/// # Errors
+/// What is wrong, with the reply topic where one could be read.
+pub fn open(payload: &[u8]) -> Result<Envelope<'_>, BadMessage> {
+    if let Err(problem) = size(payload) {
+        return Err(bad(payload, problem));
+    }
+    // The slow way is for whatever is not written as SkillScale writes it.
+    let Ok(quick) = serde_json::from_slice::<Quick<'_>>(payload) else {
+        return open_slowly(payload);
+    };
+    if is_reply(&quick.status, &quick.reply_to, quick.intent.is_some()) {
+        let progress = quick.status == "progress";
+        let request_id = quick.request_id;
+        bounded_id(&request_id).map_err(|problem| bad(payload, problem))?;
+        return Ok(Envelope::Reply {
+            request_id,
+            progress,
+        });
+    }
+    if quick.intent.is_none() || quick.request_id.is_empty() {
+        return open_slowly(payload);
+    }
+    bounded_id(&quick.request_id)
+        .and_then(|()| topic("reply_to", &quick.reply_to))
+        .map_err(|problem| bad(payload, problem))?;
+    Ok(Envelope::Request {
+        request_id: quick.request_id,
+        reply_to: quick.reply_to,
+    })
+}
+
+fn open_slowly(payload: &[u8]) -> Result<Envelope<'static>, BadMessage> {
+    let value = object(payload)?;
+    let status = value.get("status").and_then(Value::as_str).unwrap_or("");
+    let reply_to = value.get("reply_to").and_then(Value::as_str).unwrap_or("");
+    if is_reply(status, reply_to, value.get("intent").is_some()) {
+        let reply = reply(payload)?;
+        return Ok(Envelope::Reply {
+            request_id: Cow::Owned(reply.request_id),
+            progress: reply.status == Status::Progress,
+        });
+    }
+    let request = request(payload)?;
+    Ok(Envelope::Request {
+        request_id: Cow::Owned(request.request_id),
+        reply_to: Cow::Owned(request.reply_to),
+    })
+}
+
+fn is_reply(status: &str, reply_to: &str, intent: bool) -> bool {
+    !status.is_empty() && reply_to.is_empty() && !intent
+}
+
+pub(super) fn request(payload: &[u8]) -> Result<Request, BadMessage> {
+    let mut value = object(payload)?;
+    let read = (|| {
+        let reply_to = text(&mut value, "reply_to")?;
+        topic("reply_to", &reply_to)?;
+        let request_id = text(&mut value, "request_id")?;
+        bounded_id(&request_id)?;
+        let intent = match value.get_mut("intent").map(Value::take) {
+            Some(Value::String(intent)) => intent,
+            Some(intent @ (Value::Object(_) | Value::Array(_))) => intent.to_string(),
+            Some(Value::Null) | None => return Err(Problem::Missing { field: "intent" }),
+            Some(other) => return Err(wrong_type("intent", &other)),
+        };
+        Ok(Request {
+            request_id,
+            reply_to,
+            intent,
+            timestamp: timestamp(&value),
+            progress: value.get("progress") == Some(&Value::Bool(true)),
+        })
+    })();
+    read.map_err(|problem| bad(payload, problem))
+}
+
+pub(super) fn reply(payload: &[u8]) -> Result<Reply, BadMessage> {
+    let mut value = object(payload)?;
+    let read = (|| {
+        let request_id = text(&mut value, "request_id")?;
+        bounded_id(&request_id)?;
+        let status = match text(&mut value, "status")?.as_str() {
+            "success" => Status::Success,
+            "progress" => Status::Progress,
+            _ => Status::Error,
+        };
+        let mut optional = |field| match value.get_mut(field).map(Value::take) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text,
+            Some(other) => other.to_string(),
+        };
+        let content = optional("content");
+        let error = optional("error");
+        Ok(Reply {
+            request_id,
+            status,
+            content,
+            error,
+            timestamp: timestamp(&value),
+        })
+    })();
+    read.map_err(|problem| bad(payload, problem))
+}
+
+/// A topic frame as text.
+///
+/// # Errors
+/// When it is empty, too long, not UTF-8 or has a zero byte.
+pub fn topic_text(frame: &[u8]) -> Result<&str, Problem> {
+    let text = std::str::from_utf8(frame).map_err(|_| Problem::Topic { field: "topic" })?;
+    topic("topic", text)?;
+    Ok(text)
+}
+
+fn size(payload: &[u8]) -> Result<(), Problem> {
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return Err(Problem::TooLarge {
+            bytes: payload.len(),
+            max: PAYLOAD_BYTES_MAX,
+        });
+    }
+    Ok(())
+}
+
+fn object(payload: &[u8]) -> Result<serde_json::Map<String, Value>, BadMessage> {
+    size(payload).map_err(|problem| bad(payload, problem))?;
+    serde_json::from_slice(payload).map_err(|error| {
+        let problem = Problem::Json {
+            line: error.line(),
+            column: error.column(),
+            why: error.to_string(),
+        };
+        bad(payload, problem)
+    })
+}
+
+fn text(
+    value: &mut serde_json::Map<String, Value>,
+    field: &'static str,
+) -> Result<String, Problem> {
+    match value.get_mut(field).map(Value::take) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        Some(Value::String(_) | Value::Null) | None => Err(Problem::Missing { field }),
+        Some(other) => Err(wrong_type(field, &other)),
+    }
+}
+
+fn wrong_type(field: &'static str, value: &Value) -> Problem {
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    };
+    Problem::Type { field, found }
+}
+
+fn timestamp(value: &serde_json::Map<String, Value>) -> f64 {
+    value
+        .get("timestamp")
+        .and_then(Value::as_f64)
+        .unwrap_or(0.0)
+}
+
+fn bounded_id(id: &str) -> Result<(), Problem> {
+    bounded("request_id", id, REQUEST_ID_BYTES_MAX)
+}
+
+fn bounded(field: &'static str, text: &str, max: usize) -> Result<(), Problem> {
+    if text.len() > max {
+        return Err(Problem::TooLong {
+            field,
+            bytes: text.len(),
+            max,
+        });
+    }
+    Ok(())
+}
+
+fn topic(field: &'static str, text: &str) -> Result<(), Problem> {
+    bounded(field, text, TOPIC_BYTES_MAX)?;
+    if text.contains('\0') {
+        return Err(Problem::Topic { field });
+    }
+    if text.is_empty() {
+        return Err(Problem::Missing { field });
+    }
+    Ok(())
+}
+
+/// Finds out whom to tell about a broken payload.
+fn bad(payload: &[u8], problem: Problem) -> BadMessage {
+    // Beyond the bound only the beginning is looked at.
+    let payload = &payload[..payload.len().min(64 * 1024)];
+    BadMessage {
+        problem,
+        reply_to: salvage(payload, "reply_to").filter(|text| topic("reply_to", text).is_ok()),
+        request_id: salvage(payload, "request_id")
+            .filter(|text| bounded_id(text).is_ok())
+            .unwrap_or_default(),
+    }
+}
+
+/// The text of a field of a payload that need not be JSON as a whole: what follows `"field":` the
+/// first time, if it is a complete JSON string or number.
+fn salvage(payload: &[u8], field: &str) -> Option<String> {
+    let name = format!("\"{field}\"");
+    let mut rest = payload;
+    loop {
+        let at = rest
+            .windows(name.len())
+            .position(|window| window == name.as_bytes())?;
+        rest = &rest[at + name.len()..];
+        let Some(value) = rest.trim_ascii_start().strip_prefix(b":") else {
+            continue;
+        };
+        let first = serde_json::Deserializer::from_slice(value)
+            .into_iter::<Value>()
+            .next()?;
+        return match first {
+            Ok(Value::String(text)) if !text.is_empty() => Some(text),
+            Ok(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+    }
+}

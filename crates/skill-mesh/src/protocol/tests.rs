@@ -1,0 +1,156 @@
+//! Round trips, hostile bytes, and the original's own example.
+
+use proptest::prelude::*;
+use skill_format::Explain;
+
+use super::*;
+
+fn request() -> impl Strategy<Value = Request> {
+    (
+        "[ -~]{1,40}",
+        "AGENT_REPLY_[0-9a-f]{8}",
+        any::<String>(),
+        any::<u32>().prop_map(f64::from),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(request_id, reply_to, intent, timestamp, progress)| Request {
+                request_id,
+                reply_to,
+                intent,
+                timestamp,
+                progress,
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn a_request_is_read_as_it_was_written(request in request()) {
+        let json = request.to_json();
+        prop_assert_eq!(Request::parse(&json).unwrap(), request.clone());
+        prop_assert_eq!(open(&json).unwrap(), Envelope::Request {
+            request_id: request.request_id.into(),
+            reply_to: request.reply_to.into(),
+        });
+    }
+
+    #[test]
+    fn a_reply_is_read_as_it_was_written(
+        id in "[ -~]{1,40}", content: String, error: String, status in 0..3, time: u32,
+    ) {
+        let status = [Status::Success, Status::Error, Status::Progress][usize::try_from(status).unwrap()];
+        let reply = Reply { request_id: id, status, content, error, timestamp: time.into() };
+        let json = reply.to_json();
+        prop_assert_eq!(Reply::parse(&json).unwrap(), reply.clone());
+        prop_assert_eq!(open(&json).unwrap(), Envelope::Reply {
+            request_id: reply.request_id.into(),
+            progress: status == Status::Progress,
+        });
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+        let _ = open(&bytes);
+        let _ = Request::parse(&bytes);
+        let _ = Reply::parse(&bytes);
+        let _ = topic_text(&bytes);
+    }
+
+    #[test]
+    fn a_request_cut_or_overwritten_anywhere_is_read_or_refused(
+        request in request(), cut in any::<prop::sample::Index>(), byte: u8,
+    ) {
+        let mut json = request.to_json();
+        let at = cut.index(json.len());
+        json[at] = byte;
+        let _ = (open(&json), Request::parse(&json));
+        json.truncate(at);
+        let bad = Request::parse(&json).unwrap_err();
+        // Whoever can be told is the one who sent it.
+        prop_assert!(bad.reply_to.is_none_or(|to| to == request.reply_to));
+    }
+
+    #[test]
+    fn what_passes_the_quick_look_passes_the_whole_reading_or_gets_a_reply(bytes in "[\\{\\}\":,0-9a-z_\\\\ ]{0,80}") {
+        if let Ok(Envelope::Request { reply_to, .. }) = open(bytes.as_bytes())
+            && let Err(bad) = Request::parse(bytes.as_bytes())
+        {
+            prop_assert_eq!(bad.reply_to.as_deref(), Some(&*reply_to));
+        }
+    }
+}
+
+#[test]
+fn the_request_of_the_original_readme_is_read() {
+    let payload = br#"{
+      "request_id": "a1b2c3d4",
+      "reply_to":   "AGENT_REPLY_9f8e7d6c",
+      "intent":     "{\"skill\":\"csv-analyzer\",\"data\":\"name,age\\nAlice,30\"}",
+      "timestamp":  1739836800.123
+    }"#;
+    let request = Request::parse(payload).unwrap();
+    assert_eq!(
+        request.intent,
+        "{\"skill\":\"csv-analyzer\",\"data\":\"name,age\\nAlice,30\"}"
+    );
+    assert_eq!(request.timestamp, 1_739_836_800.123);
+    assert!(!request.progress);
+}
+
+#[test]
+fn a_plain_request_has_the_four_fields_of_the_original_and_no_other() {
+    let request = Request {
+        request_id: "1".into(),
+        reply_to: "AGENT_REPLY_1".into(),
+        intent: "x".into(),
+        timestamp: 1.5,
+        progress: false,
+    };
+    assert_eq!(
+        String::from_utf8(request.to_json()).unwrap(),
+        r#"{"request_id":"1","reply_to":"AGENT_REPLY_1","intent":"x","timestamp":1.5}"#
+    );
+}
+
+#[test]
+fn numbers_as_ids_and_objects_as_intents_are_understood() {
+    let payload = br#"{"request_id": 17, "reply_to": "R", "intent": {"task": "sum"}, "more": [1]}"#;
+    let request = Request::parse(payload).unwrap();
+    assert_eq!(request.request_id, "17");
+    assert_eq!(request.intent, r#"{"task":"sum"}"#);
+    assert!(matches!(open(payload), Ok(Envelope::Request { .. })));
+}
+
+#[test]
+fn bad_json_tells_its_sender_where_a_reply_topic_can_be_read() {
+    let bad = open(br#"{"request_id": "7", "reply_to": "AGENT_REPLY_1", "intent": "#).unwrap_err();
+    assert_eq!(bad.reply_to.as_deref(), Some("AGENT_REPLY_1"));
+    assert_eq!(bad.request_id, "7");
+    assert_eq!(bad.code(), "mesh-not-json");
+    let bad = open(br#"{"request_id": "7", "reply_to": "AGENT_REPLY_1"}"#).unwrap_err();
+    assert_eq!(
+        bad.to_string(),
+        "bad request: the field `intent` is missing"
+    );
+    assert_eq!(bad.reply_to.as_deref(), Some("AGENT_REPLY_1"));
+    let bad = open(b"hello").unwrap_err();
+    assert_eq!(bad.reply_to, None);
+}
+
+#[test]
+fn what_is_beyond_a_bound_is_refused_with_the_bound() {
+    let long = "x".repeat(300);
+    let payload = format!(r#"{{"request_id":"{long}","reply_to":"R","intent":""}}"#);
+    let bad = open(payload.as_bytes()).unwrap_err();
+    assert_eq!(bad.code(), "mesh-field-too-long");
+    assert_eq!(bad.reply_to.as_deref(), Some("R"));
+    let mut payload = br#"{"reply_to":"R","intent":""#.to_vec();
+    payload.resize(PAYLOAD_BYTES_MAX + 1, b'x');
+    let bad = Request::parse(&payload).unwrap_err();
+    assert_eq!(bad.code(), "mesh-message-too-large");
+    assert_eq!(bad.reply_to.as_deref(), Some("R"));
+    let bad = open(br#"{"request_id":"1","reply_to":"A\u0000B","intent":""}"#).unwrap_err();
+    assert_eq!(bad.code(), "mesh-bad-topic");
+    assert_eq!(bad.reply_to, None);
+}

@@ -1,0 +1,224 @@
+//! Every flag of the program, declared once. Knows nothing of what a command does with them.
+//!
+//! To add a verb: add its variant to [`Command`], its arguments to the file of its audience
+//! (`author`, `consume`, `account`, `server`), its line to [`HELP_TEMPLATE`] (a test checks that)
+//! and its `commands/<verb>.rs`.
+
+pub mod account;
+pub mod author;
+pub mod consume;
+#[cfg(feature = "server")]
+pub mod server;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// `skills --help`, grouped by what a person is about to do.
+const HELP_TEMPLATE: &str = "\
+{about}
+
+{usage-heading} {usage}
+
+Write and publish
+  init         Create a new skill folder
+  validate     Check skills against the specification
+  pack         Pack a skill folder into a .spm archive
+  unpack       Unpack a .spm archive into a folder
+  sign         Sign a .spm archive with your key
+  verify       Verify the signature of an archive or of an installed skill
+  publish      Publish a skill, or a folder of many
+  unpublish    Withdraw a version (yank), or delete a fresh mistake
+  deprecate    Mark a skill as deprecated, with advice
+
+Find and install
+  search       Search the registry
+  info         Show a skill, its versions and its signer
+  tags         List the tags in use
+  rate         Rate a skill from 1 to 5
+  install      Install skills from a registry, a folder, an archive or git
+  uninstall    Remove installed skills
+  update       Update installed skills within their ranges
+  outdated     Show installed skills that have newer versions
+  lock         Write skills.lock from skills.toml
+  list         List installed skills
+
+Use
+  load         Print installed skills in the form an agent framework reads
+  run          Run a skill's entry point
+  audit        Check installed skills for advisories, withdrawals and changes
+  doctor       Prove that agents see their skills, and mend what does not work
+
+Account and trust
+  login        Sign in to a registry
+  logout       Sign out of a registry
+  whoami       Show who the registry thinks you are
+  token        Create, list and revoke API tokens
+  owner        Manage who may publish a skill
+  key          Create, import and trust signing keys
+  registry     Manage the registries you use
+  cache        Inspect and clear the local cache
+{server-help}
+  completions  Print shell completions
+
+{options-heading}
+{options}
+
+`skills help COMMAND` explains one command.";
+
+#[cfg(feature = "server")]
+const SERVER_HELP: &str = "
+Host
+  up           Start everything on this machine, with example skills
+  serve        Start the registry server
+  db           Migrate or inspect the registry's database
+";
+#[cfg(not(feature = "server"))]
+const SERVER_HELP: &str = "";
+
+/// The help template with the verbs of this build.
+pub fn help_template() -> String {
+    HELP_TEMPLATE
+        .replace("{server-help}\n", SERVER_HELP)
+        .replace("{options-heading}", "Options:")
+}
+
+/// Carries agent skills through their whole life: write, validate, sign, publish, find, install, load and run.
+#[derive(Debug, Parser)]
+#[command(
+    name = "skills",
+    version,
+    disable_help_subcommand = false,
+    infer_subcommands = false,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to colour the output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GlobalArgs {
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more (repeat for still more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colours: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        hide_possible_values = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t
+    )]
+    pub color: ColorWhen,
+    /// The store to work on instead of ./.skills or ~/.skills
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SKILLS_STORE",
+        hide_env = true
+    )]
+    pub store: Option<PathBuf>,
+    /// Use the user's store even inside a project
+    #[arg(short, long, global = true)]
+    pub global: bool,
+    /// Do not ask questions: take the default answer
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+}
+
+/// Which registry a command talks to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RegistryArg {
+    /// Name or address of the registry [default: the configured default]
+    #[arg(
+        long,
+        value_name = "NAME|URL",
+        env = "SKILLS_REGISTRY",
+        hide_env = true
+    )]
+    pub registry: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Init(author::InitArgs),
+    Validate(author::ValidateArgs),
+    Pack(author::PackArgs),
+    Unpack(author::UnpackArgs),
+    Sign(author::SignArgs),
+    Verify(author::VerifyArgs),
+    Publish(author::PublishArgs),
+    Unpublish(author::UnpublishArgs),
+    Deprecate(author::DeprecateArgs),
+    Search(consume::SearchArgs),
+    Info(consume::InfoArgs),
+    Tags(consume::TagsArgs),
+    Rate(consume::RateArgs),
+    Install(consume::InstallArgs),
+    Uninstall(consume::UninstallArgs),
+    Update(consume::UpdateArgs),
+    Outdated(consume::OutdatedArgs),
+    Lock(consume::LockArgs),
+    List(consume::ListArgs),
+    Load(consume::LoadArgs),
+    Run(consume::RunArgs),
+    Audit(consume::AuditArgs),
+    Doctor(consume::DoctorArgs),
+    Login(account::LoginArgs),
+    Logout(account::LogoutArgs),
+    Whoami(account::WhoamiArgs),
+    Token(account::TokenArgs),
+    Owner(account::OwnerArgs),
+    Key(account::KeyArgs),
+    Registry(account::RegistryArgs),
+    Cache(account::CacheArgs),
+    #[cfg(feature = "server")]
+    Up(server::UpArgs),
+    #[cfg(feature = "server")]
+    Serve(server::ServeArgs),
+    #[cfg(feature = "server")]
+    Db(server::DbArgs),
+    Completions(account::CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_verb_once() {
+        let template = help_template();
+        for verb in Cli::command().get_subcommands() {
+            let line = format!("\n  {} ", verb.get_name());
+            assert_eq!(template.matches(&line).count(), 1, "{}", verb.get_name());
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! `skills run`: a skill's entry point, with its output as it comes and its exit code.
+
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use skill_client::Store;
+use skill_client::run::{self, Capture, Ended, Outcome, RunOptions, RunRequest, Sink, Stream};
+use skill_format::{Limits, Manifest, ReadOptions, Skill, SkillName, SkillTree};
+
+use crate::cli::consume::{RunArgs, SandboxMode};
+use crate::context::Context;
+use crate::failure::{Failure, io_failure};
+use crate::printer::Printer;
+#[cfg(target_os = "linux")]
+use crate::sandboxed::{self, Strictness};
+
+/// Most input that is read, in bytes: what a registry takes as a whole skill.
+const INPUT_BYTES_MAX: u64 = 100 * 1024 * 1024;
+
+pub fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
+    let (folder, manifest) = find(&args.skill, context)?;
+    // Before the input: nobody should type it for a skill that cannot be run.
+    run::entry_point(&folder, &manifest, args.entry.as_deref())?;
+    let options = RunOptions {
+        entry: args.entry.as_deref(),
+        input: input(args, context)?,
+        timeout: args.timeout.map(Duration::from_secs),
+    };
+    let variable = |name: &str| match name {
+        #[cfg(target_os = "linux")]
+        "PATH" if args.sandbox != SandboxMode::Off => {
+            Some(sandboxed::search_path(context.env_os(name)))
+        }
+        _ => context.env_os(name),
+    };
+    let request = run::prepare(&folder, &manifest, options, &variable)?;
+    let mut capture = context.printer.is_json().then(Capture::default);
+    let (outcome, limit) = context.block_on(async {
+        let mut through = Through(&context.printer);
+        let sink: &mut dyn Sink = match &mut capture {
+            Some(capture) => capture,
+            None => &mut through,
+        };
+        execute(args, &request, &manifest, sink, context).await
+    })?;
+    if let Some(limit) = limit {
+        context
+            .printer
+            .warn(format!("{} was ended: it {limit}", manifest.name));
+    }
+    report(&outcome, &manifest.name, request.timeout, context);
+    if let Some(capture) = capture {
+        context.printer.document(&json!({
+            "name": manifest.name,
+            "ended": outcome.ended,
+            "exitCode": outcome.ended.exit_code(),
+            "durationMs": outcome.duration.as_millis(),
+            "output": String::from_utf8_lossy(&capture.output.bytes),
+            "outputTruncated": capture.output.is_truncated(),
+            "error": String::from_utf8_lossy(&capture.error.bytes),
+            "errorTruncated": capture.error.is_truncated(),
+        }));
+    }
+    if outcome.ended.is_success() {
+        Ok(())
+    } else {
+        Err(Failure::reported(outcome.ended.exit_code()))
+    }
+}
+
+/// The outcome, and the limit that ended it.
+async fn execute(
+    args: &RunArgs,
+    request: &RunRequest,
+    manifest: &Manifest,
+    sink: &mut dyn Sink,
+    context: &Context,
+) -> Result<(Outcome, Option<String>), Failure> {
+    let interrupted = async {
+        // Without a handler Ctrl-C ends this program, and the skill with it.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(target_os = "linux")]
+    if args.sandbox != SandboxMode::Off {
+        let strictness = Strictness {
+            allow_degraded: args.sandbox == SandboxMode::Available,
+            allow_network: args.allow_network,
+        };
+        let (permissions, cwd) = (&manifest.permissions, context.cwd());
+        let printer = &context.printer;
+        return sandboxed::run(
+            request,
+            permissions,
+            cwd,
+            strictness,
+            sink,
+            interrupted,
+            printer,
+        )
+        .await;
+    }
+    #[cfg(not(target_os = "linux"))]
+    if args.sandbox == SandboxMode::Full {
+        return Err(Failure::failed(
+            "sandbox-unenforceable",
+            "only Linux can contain a skill fully",
+        )
+        .with_help("--sandbox available runs it with what there is"));
+    }
+    Ok((run::run(request, sink, interrupted).await?, None))
+}
+
+/// An installed skill by its name, or a skill's folder.
+fn find(skill: &str, context: &Context) -> Result<(PathBuf, Manifest), Failure> {
+    let is_path = skill.contains('/') || skill.starts_with('.');
+    let folder = if is_path {
+        context.resolve(skill)
+    } else {
+        let name: SkillName = skill.parse()?;
+        let store = Store::new(context.paths().store_dir());
+        let index = store.index()?;
+        let Some(installed) = index.get(&name) else {
+            let failure = Failure::failed("not-installed", format!("{name} is not installed"));
+            return Err(if context.resolve(skill).join("SKILL.md").is_file() {
+                failure.with_help(format!(
+                    "to run the folder beside you: skills run ./{skill}"
+                ))
+            } else {
+                failure.with_help(format!("skills install {name}"))
+            });
+        };
+        store.skill_dir(installed)
+    };
+    let tree = SkillTree::read_dir(&folder, &Limits::default())?;
+    let manifest = Skill::from_tree(tree, &ReadOptions::default())?.manifest;
+    Ok((folder, manifest))
+}
+
+fn input(args: &RunArgs, context: &Context) -> Result<Vec<u8>, Failure> {
+    if let Some(file) = &args.input_file {
+        let path = context.resolve(file);
+        return std::fs::read(&path).map_err(|error| io_failure(&path, "read", &error));
+    }
+    match args.input.as_deref() {
+        Some(text) if text != "-" => Ok(text.as_bytes().to_vec()),
+        _ => {
+            let stdin = std::io::stdin();
+            if stdin.is_terminal() {
+                context
+                    .printer
+                    .note("reading the input from the terminal; end it with Ctrl-D");
+            }
+            let mut bytes = Vec::new();
+            stdin
+                .lock()
+                .take(INPUT_BYTES_MAX + 1)
+                .read_to_end(&mut bytes)
+                .map_err(|error| {
+                    Failure::bad_input("stdin", format!("standard input cannot be read: {error}"))
+                })?;
+            if bytes.len() as u64 > INPUT_BYTES_MAX {
+                return Err(Failure::bad_input(
+                    "input-too-large",
+                    format!("the input is larger than {INPUT_BYTES_MAX} bytes"),
+                ));
+            }
+            Ok(bytes)
+        }
+    }
+}
+
+/// Passes output on as it comes, byte for byte.
+struct Through<'a>(&'a Printer);
+
+impl Sink for Through<'_> {
+    fn take(&mut self, stream: Stream, bytes: &[u8]) {
+        match stream {
+            Stream::Output => self.0.raw(bytes),
+            Stream::Error => self.0.raw_error(bytes),
+        }
+    }
+}
+
+fn report(outcome: &Outcome, name: &SkillName, timeout: Duration, context: &Context) {
+    let printer = &context.printer;
+    match outcome.ended {
+        Ended::TimedOut => printer.warn(format!(
+            "{name} was ended after {} s; --timeout allows it more",
+            timeout.as_secs()
+        )),
+        Ended::Signaled(signal) => printer.warn(format!("{name} was ended by signal {signal}")),
+        Ended::Interrupted => printer.warn(format!("{name} was interrupted")),
+        Ended::Exited(_) => {}
+    }
+    if outcome.ended_descendants > 0 {
+        printer.detail(format!(
+            "{} processes that it had left running were ended",
+            outcome.ended_descendants
+        ));
+    }
+    if outcome.survivors > 0 {
+        printer.warn(format!(
+            "{} processes that it started could not be ended",
+            outcome.survivors
+        ));
+    }
+}

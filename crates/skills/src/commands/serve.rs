@@ -1,0 +1,45 @@
+//! `skills serve`: the registry server until SIGTERM.
+
+use crate::cli::server::ServeArgs;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::wiring::{self, Overrides};
+
+pub fn run(args: &ServeArgs, context: &Context) -> Result<(), Failure> {
+    let overrides = Overrides {
+        bind: args.bind,
+        database: args.database.clone(),
+        data: args.data.clone(),
+    };
+    let config = wiring::configuration(args.config.as_deref(), overrides, context)?;
+    wiring::start_logging(&config, context)?;
+    wiring::run_server(async {
+        let stop = wiring::shutdown_signal();
+        let (app, listener) = wiring::open_hub(config).await?;
+        if let Some(name) = &args.bootstrap_admin {
+            bootstrap(&app, name, context).await?;
+        }
+        tracing::info!(address = %app.config().public_base(), "serving");
+        hub::serve(listener, app, stop).await;
+        Ok(())
+    })
+}
+
+/// The only copy of the token goes to standard output, so that it can be piped into a secret store.
+async fn bootstrap(app: &hub::App, name: &str, context: &Context) -> Result<(), Failure> {
+    let made = app
+        .auth()
+        .bootstrap_admin(name)
+        .await
+        .map_err(|error| Failure::failed("bootstrap", error.to_string()))?;
+    match made {
+        Some(admin) => {
+            context.printer.line(admin.expose_token());
+            context
+                .printer
+                .document(&serde_json::json!({ "username": name, "token": admin.expose_token() }));
+        }
+        None => tracing::info!("there are accounts already: no administrator was made"),
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Puts the hub together: flags over file over defaults, logging, listener, signals. The only place
+//! that knows both the command line and the server.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hub::{App, HubConfig, LogFormat};
+use hub_model::SystemClock;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use crate::context::Context;
+use crate::failure::{Failure, io_failure};
+
+/// The configuration file that is read where none is named.
+const CONFIG_FILE: &str = "hub.toml";
+
+/// What flags and environment say about the hub; each outranks the file.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    pub bind: Option<SocketAddr>,
+    pub database: Option<String>,
+    pub data: Option<PathBuf>,
+}
+
+/// Reads the configuration and puts the overrides over it.
+pub fn configuration(
+    file: Option<&Path>,
+    overrides: Overrides,
+    context: &Context,
+) -> Result<HubConfig, Failure> {
+    let mut config = match file {
+        Some(file) => read(&context.resolve(file))?,
+        None => {
+            let default = context.resolve(CONFIG_FILE);
+            if default.exists() {
+                read(&default)?
+            } else {
+                HubConfig::default()
+            }
+        }
+    };
+    if let Some(bind) = overrides.bind {
+        config.bind = bind;
+    }
+    if let Some(url) = overrides.database {
+        config.database.url = Some(hub::auth::Secret::new(url));
+    }
+    if let Some(data) = overrides.data {
+        config.data_folder = data;
+    }
+    config.data_folder = context.resolve(&config.data_folder);
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<HubConfig, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| io_failure(path, "read", &error))?;
+    HubConfig::from_toml(&text).map_err(|error| {
+        Failure::bad_input("hub-config", error.to_string())
+            .at_file(path)
+            .with_help("docs/operations.md explains every setting")
+    })
+}
+
+/// Log lines go to standard error as the configuration says; `RUST_LOG` outranks it.
+pub fn start_logging(config: &HubConfig, context: &Context) -> Result<(), Failure> {
+    let filter = context
+        .env("RUST_LOG")
+        .unwrap_or_else(|| config.log.filter.clone());
+    let filter = EnvFilter::try_new(&filter).map_err(|error| {
+        Failure::bad_input(
+            "log-filter",
+            format!("the log filter `{filter}` is not valid: {error}"),
+        )
+        .with_help("write a level, such as `info`, or targets, such as `hub=debug,info`")
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let outcome = match config.log.format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder
+            .with_ansi(context.printer.colors_on_stderr())
+            .try_init(),
+    };
+    outcome
+        .map_err(|error| Failure::failed("logging", format!("logging cannot be started: {error}")))
+}
+
+/// Runs a server's work on all processors.
+pub fn run_server<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::failed(
+                "no-runtime",
+                format!("cannot start the I/O runtime: {error}"),
+            )
+        })?
+        .block_on(work)
+}
+
+/// A hub with its listener, ready to be served. The listener comes first: a second hub on the same
+/// address fails before it touches the data.
+pub async fn open_hub(mut config: HubConfig) -> Result<(App, TcpListener), Failure> {
+    let wanted = config.bind;
+    let listener = TcpListener::bind(wanted).await.map_err(|error| {
+        let failure = Failure::failed("bind", format!("cannot listen on {wanted}: {error}"));
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => failure.with_help(
+                "another program (perhaps another hub) uses it; choose another with --bind",
+            ),
+            _ => failure.with_help("choose another address with --bind"),
+        }
+    })?;
+    // Port 0 means any free one: links in answers must name the real one.
+    config.bind = listener.local_addr().unwrap_or(wanted);
+    let app = App::new(config, Arc::new(SystemClock))
+        .await
+        .map_err(start_failure)?;
+    Ok((app, listener))
+}
+
+fn start_failure(error: hub::StartError) -> Failure {
+    let help = match &error {
+        hub::StartError::Config(_) => "docs/operations.md explains every setting",
+        hub::StartError::DataFolder { .. } => {
+            "choose another folder with --data, or mend its permissions"
+        }
+        hub::StartError::Database(_) | hub::StartError::Migration(_) => {
+            "check the database's address and that it runs; `skills db status` shows its schema"
+        }
+        hub::StartError::Blobs(_) => "check the [blobs] section of the configuration",
+        _ => "check the configuration; the log above may say more",
+    };
+    let mut failure = Failure::failed("hub-start", error.to_string()).with_help(help);
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        failure.add_cause(cause.to_string());
+        source = cause.source();
+    }
+    failure
+}
+
+/// Completes at the first SIGTERM, SIGINT or Ctrl-C. The signals are caught from the call on, not
+/// from the first poll: one that comes in between is not lost. Must be called within a runtime.
+pub fn shutdown_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let streams = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    async move {
+        let [terminate, interrupt] = streams.map(|stream| async move {
+            match stream {
+                Ok(mut stream) => {
+                    stream.recv().await;
+                }
+                // Without a handler the signal ends the process by itself.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot listen for a signal");
+                    std::future::pending::<()>().await;
+                }
+            }
+        });
+        tokio::select! {
+            () = terminate => {}
+            () = interrupt => {}
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Help, version, wrong usage, pipes and colours.
+
+use crate::support::Sandbox;
+
+#[test]
+fn help_fits_one_screen_and_groups_the_verbs() {
+    let ran = Sandbox::new().run(&["--help"]).ok();
+    assert!(ran.stdout().lines().count() < 70, "{}", ran.stdout());
+    insta::assert_snapshot!("help", ran.snapshot());
+}
+
+#[test]
+fn every_verb_explains_itself() {
+    let sandbox = Sandbox::new();
+    for verb in crate::cli_reference::verbs(&sandbox) {
+        let ran = sandbox.run(&["help", &verb]).ok();
+        assert!(
+            ran.stdout().contains("Usage: skills"),
+            "{verb}: {}",
+            ran.snapshot()
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_names_the_near_miss() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["instal", "x"]);
+    assert_eq!(ran.code(), 2);
+    assert!(ran.stderr().contains("'install'"), "{}", ran.stderr());
+    assert!(ran.stdout().is_empty());
+}
+
+#[test]
+fn wrong_usage_with_json_is_one_json_document() {
+    let ran = Sandbox::new().run(&["--json", "list", "--no-such-flag"]);
+    assert_eq!(ran.code(), 2);
+    assert_eq!(ran.json()["error"]["code"], "usage");
+}
+
+#[test]
+fn without_arguments_it_shows_the_help_and_fails() {
+    let ran = Sandbox::new().run(&[]);
+    assert_eq!(ran.code(), 2);
+    assert!(ran.stderr().contains("install"), "{}", ran.snapshot());
+}
+
+#[test]
+fn completions_name_every_verb() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = sandbox.run(&["completions", shell]).ok().stdout();
+        for verb in crate::cli_reference::verbs(&sandbox) {
+            assert!(script.contains(&verb), "{shell} completion lacks {verb}");
+        }
+    }
+}
+
+#[test]
+fn colours_obey_the_flag_and_the_environment() {
+    let sandbox = Sandbox::new();
+    let plain = sandbox.finish(
+        sandbox
+            .command(&["validate", "nowhere"])
+            .env_remove("NO_COLOR"),
+    );
+    assert!(
+        !plain.stderr().contains('\u{1b}'),
+        "a pipe is no terminal: {}",
+        plain.stderr()
+    );
+    let coloured = sandbox.run(&["validate", "nowhere", "--color", "always"]);
+    assert!(
+        coloured.stderr().contains('\u{1b}'),
+        "{}",
+        coloured.stderr()
+    );
+}

@@ -1,0 +1,220 @@
+//! What a person waits for on one machine: starting, validating, installing.
+
+use std::path::Path;
+
+use super::fixtures::{self, SKILLS};
+use super::measure::{Measurement, Usage};
+use super::peers::{self, NodePeers, text};
+use super::{Bench, Row};
+use crate::Outcome;
+
+fn shown(usage: Usage) -> String {
+    format!(
+        "{:.1} ms CPU, {:.1} ms wall, {:.1} MB",
+        usage.cpu_ms, usage.wall_ms, usage.peak_mb
+    )
+}
+
+impl Bench {
+    fn measure(&self, runs: u32, setup: &str, arguments: &[&str], dir: &Path) -> Outcome<Usage> {
+        let home = self.work.path().join("home");
+        std::fs::create_dir_all(&home).map_err(|error| error.to_string())?;
+        let environment = [("HOME", text(&home)?), ("NO_COLOR", "1")];
+        Measurement {
+            runs,
+            setup,
+            program: &self.skills,
+            arguments,
+            environment: &environment,
+            dir,
+        }
+        .take()
+    }
+
+    fn folder(&self, name: &str) -> Outcome<std::path::PathBuf> {
+        let dir = self.work.path().join(name);
+        std::fs::create_dir_all(&dir)
+            .map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+        Ok(dir)
+    }
+}
+
+/// `skills --help`, and `skills list` with 18 skills installed.
+pub fn start(bench: &Bench) -> Outcome<Vec<Row>> {
+    let source = bench.folder("start-source")?;
+    fixtures::skills(&source, SKILLS)?;
+    let dir = bench.folder("start-project")?;
+    bench.measure(
+        0,
+        "",
+        &["install", text(&source)?, "--yes", "--allow-unsigned"],
+        &dir,
+    )?;
+    let mut rows = Vec::new();
+    for (arguments, what) in [
+        (&["--help"][..], "`skills --help`"),
+        (&["list"][..], "`skills list`, 18 installed"),
+    ] {
+        let usage = bench.measure(40, "", arguments, &dir)?;
+        rows.push(Row {
+            what: what.to_owned(),
+            ours: shown(usage),
+            reference: "–".to_owned(),
+            result: format!("{:.1} ms, {:.1} MB", usage.wall_ms, usage.peak_mb),
+            target: "≤ 10 ms, ≤ 10 MB",
+            met: usage.wall_ms <= 10.0 && usage.peak_mb <= 10.0,
+        });
+    }
+    Ok(rows)
+}
+
+/// Validating one skill, beside the specification's reference validator.
+pub fn validate(bench: &Bench) -> Outcome<Vec<Row>> {
+    let source = bench.folder("validate")?;
+    fixtures::skills(&source, 1)?;
+    let skill = source.join("sample-skill-0");
+    let ours = bench.measure(40, "", &["validate", text(&skill)?], &source)?;
+    let reference = Measurement {
+        runs: 10,
+        setup: "",
+        program: &peers::reference_validator()?,
+        arguments: &["validate", text(&skill)?],
+        environment: &[],
+        dir: &source,
+    }
+    .take()?;
+    Ok(vec![cpu_ratio(
+        "validate one skill, beside `skills-ref` 0.1.1",
+        ours,
+        reference,
+        50.0,
+        "≥ 50× less CPU",
+    )])
+}
+
+/// Installing 18 skills from a folder into one agent and into all, beside npm's `skills`.
+pub fn install(bench: &Bench) -> Outcome<Vec<Row>> {
+    let source = bench.folder("install-source")?;
+    fixtures::skills(&source, SKILLS)?;
+    let source = text(&source)?;
+    let node = NodePeers::install()?;
+    let (cli, home) = (node.skills(), bench.folder("peer-home")?);
+    let dir = bench.folder("install-project")?;
+    // A fresh project and a cold store each time, for both.
+    let clean = format!(
+        "rm -rf {0}/* {0}/.[a-zA-Z]* {1}/.skills",
+        text(&dir)?,
+        text(&bench.folder("home")?)?
+    );
+    let mut rows = Vec::new();
+    for (ours, theirs, factor, what, target, runs) in [
+        (
+            &[
+                "install",
+                source,
+                "--yes",
+                "--allow-unsigned",
+                "--agent",
+                "claude-code",
+            ][..],
+            &["add", source, "--skill", "*", "-a", "claude-code", "-y"][..],
+            20.0,
+            "install 18 skills into one agent, beside npm `skills` 1.7.4",
+            "≥ 20× less CPU",
+            10,
+        ),
+        (
+            &[
+                "install",
+                source,
+                "--yes",
+                "--allow-unsigned",
+                "--all-agents",
+            ][..],
+            &["add", source, "--skill", "*", "-a", "*", "-y"][..],
+            50.0,
+            "install 18 skills into all agents, beside npm `skills` 1.7.4",
+            "≥ 50× less CPU",
+            3,
+        ),
+    ] {
+        let ours = bench.measure(runs, &clean, ours, &dir)?;
+        let mut arguments = vec![text(&cli)?];
+        arguments.extend(theirs);
+        let peer = Measurement {
+            runs,
+            setup: &clean,
+            program: &node.node,
+            arguments: &arguments,
+            environment: &[
+                ("HOME", text(&home)?),
+                ("DISABLE_TELEMETRY", "1"),
+                ("NO_COLOR", "1"),
+            ],
+            dir: &dir,
+        }
+        .take()?;
+        rows.push(cpu_ratio(what, ours, peer, factor, target));
+    }
+    Ok(rows)
+}
+
+/// Installing from a warm cache, beside `tar xzf` of the same bytes.
+pub fn warm_cache(bench: &Bench) -> Outcome<Vec<Row>> {
+    let source = bench.folder("cache-source")?;
+    fixtures::skills(&source, SKILLS)?;
+    let dir = bench.folder("cache-project")?;
+    let archives = bench.folder("cache-archives")?;
+    for number in 0..SKILLS {
+        let skill = source.join(format!("sample-skill-{number}"));
+        bench.measure(
+            0,
+            "",
+            &["pack", text(&skill)?, "--version", "1.0.0", "--force"],
+            &archives,
+        )?;
+    }
+    let mut arguments = vec!["install", "--yes", "--allow-unsigned"];
+    let files: Vec<String> = (0..SKILLS)
+        .map(|number| format!("{}/sample-skill-{number}-1.0.0.spm", archives.display()))
+        .collect();
+    arguments.extend(files.iter().map(String::as_str));
+    bench.measure(0, "", &arguments, &dir)?;
+    let clean = format!(
+        "rm -rf {0}/* {0}/.[a-zA-Z]*; mkdir -p {0}/.skills",
+        text(&dir)?
+    );
+    let ours = bench.measure(20, &clean, &arguments, &dir)?;
+    let script = "for f in \"$0\"/*.spm; do d=$(basename \"$f\" .spm); mkdir \"$d\" && tar xzf \"$f\" -C \"$d\" || exit 1; done";
+    let tar = Measurement {
+        runs: 20,
+        setup: &clean,
+        program: Path::new("sh"),
+        arguments: &["-c", script, text(&archives)?],
+        environment: &[],
+        dir: &dir,
+    }
+    .take()?;
+    let factor = ours.wall_ms / tar.wall_ms;
+    Ok(vec![Row {
+        what: "install 18 skills from a warm cache, beside `tar xzf` of the same archives"
+            .to_owned(),
+        ours: shown(ours),
+        reference: shown(tar),
+        result: format!("{factor:.2}× the wall time"),
+        target: "within 2×",
+        met: factor <= 2.0,
+    }])
+}
+
+fn cpu_ratio(what: &str, ours: Usage, peer: Usage, factor: f64, target: &'static str) -> Row {
+    let ratio = peer.cpu_ms / ours.cpu_ms;
+    Row {
+        what: what.to_owned(),
+        ours: shown(ours),
+        reference: shown(peer),
+        result: format!("{ratio:.0}× less CPU"),
+        target,
+        met: ratio >= factor,
+    }
+}
