@@ -28,7 +28,7 @@ pub struct Outcome {
 pub struct Output {
     /// At most as many as the limit.
     pub bytes: Vec<u8>,
-    /// How many were written before the run ended or was ended.
+    /// How many were written. Above the limit reading stops soon, and the run is ended.
     pub total: u64,
 }
 

@@ -64,11 +64,12 @@ impl Collector {
         Ok((collector, write))
     }
 
-    /// Ready when there is something to collect; never after the end.
+    /// Ready when there is something to collect; never after the end, and never once the limit is
+    /// passed: whoever writes on waits for the full pipe until the run is ended.
     pub async fn readable(&self) -> io::Result<()> {
         match &self.pipe {
-            Some(pipe) => pipe.readable().await,
-            None => std::future::pending().await,
+            Some(pipe) if !self.is_over() => pipe.readable().await,
+            _ => std::future::pending().await,
         }
     }
 

@@ -184,7 +184,8 @@ async fn too_much_output_ends_the_job(scene: Scene) {
         };
         assert_eq!(output.bytes.len(), 100_000);
         assert!(output.is_truncated());
-        assert!(output.total < 10_000_000, "{}", output.total);
+        // What is read at once is a pipe full: nothing is read on after that.
+        assert!(output.total <= 100_000 + 64 * 1024, "{}", output.total);
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 }
