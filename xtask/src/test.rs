@@ -14,6 +14,8 @@ pub struct Counts {
     pub passed: u64,
     pub failed: u64,
     pub skipped: u64,
+    /// Of the passed ones, those that failed first and passed when run again.
+    pub flaky: u64,
 }
 
 /// `cargo xtask test [ARGS]`: every test of the workspace, with the services up.
@@ -48,8 +50,8 @@ pub fn run(arguments: &[String]) -> Outcome {
     }
     // The plain closing line that any reader of the log can count on.
     println!(
-        "{} passed, {} failed, {} skipped",
-        counts.passed, counts.failed, counts.skipped
+        "{} passed, {} failed, {} skipped, {} flaky",
+        counts.passed, counts.failed, counts.skipped, counts.flaky
     );
     match counts {
         Counts {
@@ -175,6 +177,7 @@ fn run_counting(mut command: Command) -> Outcome<Counts> {
         counts.passed += found.passed;
         counts.failed += found.failed;
         counts.skipped += found.skipped;
+        counts.flaky += found.flaky;
     }
     let status = child
         .wait()
@@ -207,6 +210,7 @@ fn echo(stream: impl std::io::Read, to_stderr: bool) -> Counts {
             counts.passed += found.passed;
             counts.failed += found.failed;
             counts.skipped += found.skipped;
+            counts.flaky += found.flaky;
         }
     }
     counts
@@ -241,6 +245,7 @@ fn counts_in(line: &str) -> Option<Counts> {
         passed: number_before(&["passed"]),
         failed: number_before(&["failed", "timed", "exec", "error", "errors"]),
         skipped: number_before(&["skipped", "ignored"]),
+        flaky: number_before(&["flaky"]),
     })
 }
 
@@ -265,13 +270,14 @@ mod tests {
 
     #[test]
     fn reads_the_counts_of_all_runners() {
-        let nextest = "\u{1b}[1m     Summary\u{1b}[0m [   1.202s] 12 tests run: 10 passed (1 slow), 2 failed, 3 skipped";
+        let nextest = "\u{1b}[1m     Summary\u{1b}[0m [   1.202s] 12 tests run: 10 passed (1 slow, 4 flaky), 2 failed, 3 skipped";
         assert_eq!(
             counts_in(nextest),
             Some(Counts {
                 passed: 10,
                 failed: 2,
-                skipped: 3
+                skipped: 3,
+                flaky: 4
             })
         );
         let cargo = "test result: FAILED. 4 passed; 1 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0.01s";
@@ -280,7 +286,8 @@ mod tests {
             Some(Counts {
                 passed: 4,
                 failed: 1,
-                skipped: 0
+                skipped: 0,
+                flaky: 0
             })
         );
         assert_eq!(
@@ -288,7 +295,8 @@ mod tests {
             Some(Counts {
                 passed: 72,
                 failed: 1,
-                skipped: 0
+                skipped: 0,
+                flaky: 0
             })
         );
         assert_eq!(counts_in("running 4 tests"), None);
