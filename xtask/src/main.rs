@@ -7,6 +7,7 @@
 mod bench;
 mod process;
 mod services;
+mod soak;
 mod test;
 mod tools;
 
@@ -23,6 +24,7 @@ cargo xtask COMMAND
   openapi       write docs/openapi.json from the server's code
   cli-docs      write docs/cli-reference.md from the program's own help
   bench [NAME]  measure what docs/benchmarks.md promises, beside the peers
+  soak [SECS]   kill and stop workers of a mesh for 10 minutes and count every answer
   coverage      run every test with coverage counters and print line coverage";
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "cli-docs" => test::write_cli_docs(),
         "bench" => bench::run(rest),
         "measure" => bench::measure::run(rest),
+        "soak" => soak::run(rest),
         "coverage" => test::coverage(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -95,6 +95,20 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Its resident memory.
+    pub fn resident_mb(&self) -> Outcome<f64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next())
+            .and_then(|kilobytes| kilobytes.parse::<f64>().ok())
+            .map(|kilobytes| kilobytes / 1024.0)
+            .ok_or_else(|| format!("{path} has no VmRSS"))
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let group = format!("-{}", self.child.id());

@@ -4,6 +4,7 @@
 mod fixtures;
 mod local;
 pub mod measure;
+pub mod mesh;
 mod peers;
 mod registry;
 mod resolver;
@@ -35,6 +36,9 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("resolver", resolver::solve),
     ("metadata", registry::metadata),
     ("search", registry::search),
+    ("sandbox", mesh::sandbox),
+    ("proxy", mesh::proxy),
+    ("calls", mesh::calls),
 ];
 
 /// What every benchmark needs.
@@ -65,6 +69,9 @@ pub fn run(names: &[String]) -> Outcome {
             .args(["--package", "skills", "--bin", "skills"])
             .args(["--package", "testkit", "--example", "seed"])
             .args(["--package", "skill-client", "--example", "resolver_graph"])
+            .args(["--package", "skill-sandbox", "--example", "spawn_cost"])
+            .args(["--package", "skill-mesh", "--example", "proxy_load"])
+            .args(["--example", "call_load", "--example", "soak_agent"])
             .current_dir(tools::root()),
     )?;
     let work =
