@@ -3,14 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::Outcome;
-use crate::bench::mesh::write_skill;
+use crate::bench::write_skill;
 use crate::process::{self, Server};
 use crate::services::free_port;
 use crate::tools;
@@ -23,6 +23,8 @@ const WORKERS: usize = 4;
 const PER_SECOND: u32 = 50;
 /// How often something happens to a worker.
 const EVERY: Duration = Duration::from_secs(3);
+/// How exactly.
+const TICK: Duration = Duration::from_millis(100);
 /// How long a stopped worker is stopped: longer than the proxy waits for a sign of life.
 const STOPPED: Duration = Duration::from_secs(8);
 
@@ -44,11 +46,11 @@ pub fn run(arguments: &[String]) -> Outcome {
     let work =
         tempfile::tempdir().map_err(|error| format!("cannot make a temporary folder: {error}"))?;
     let mesh = Mesh::start(work.path())?;
+    let (over, ended) = mpsc::channel();
     let report = std::thread::scope(|scope| {
-        let ended = AtomicBool::new(false);
-        let troubles = scope.spawn(|| mesh.make_trouble(&ended));
+        let troubles = scope.spawn(|| mesh.make_trouble(ended));
         let report = mesh.ask(seconds);
-        ended.store(true, Ordering::Relaxed);
+        drop(over);
         let troubles = troubles.join().map_err(|_| "making trouble failed")??;
         report.map(|report| (report, troubles))
     });
@@ -127,7 +129,7 @@ impl Mesh {
     }
 
     /// Kills one worker after the other, and stops every second one instead.
-    fn make_trouble(&self, ended: &AtomicBool) -> Outcome<(u32, u32)> {
+    fn make_trouble(&self, ended: Receiver<()>) -> Outcome<(u32, u32)> {
         let mut workers = (0..WORKERS)
             .map(|_| self.worker())
             .collect::<Outcome<Vec<Worker>>>()?;
@@ -136,10 +138,9 @@ impl Mesh {
         for round in 0.. {
             let until = Instant::now() + EVERY;
             while Instant::now() < until {
-                if ended.load(Ordering::Relaxed) {
+                if ended.recv_timeout(TICK) == Err(RecvTimeoutError::Disconnected) {
                     return Ok((kills, stops));
                 }
-                std::thread::sleep(Duration::from_millis(100));
                 while stopped
                     .first()
                     .is_some_and(|(until, _)| *until <= Instant::now())

@@ -172,6 +172,7 @@ fn queued_memory(bench: &Bench) -> Outcome<Row> {
     let deadline = Instant::now() + Duration::from_secs(10);
     let (mut full, mut steady) = (empty, 0);
     while steady < 10 && Instant::now() < deadline {
+        #[allow(clippy::disallowed_methods, reason = "samples a figure over time")]
         std::thread::sleep(Duration::from_millis(200));
         let now = proxy.resident_mb()?;
         steady = if now > full || now <= empty {

@@ -4,13 +4,15 @@
 mod fixtures;
 mod local;
 pub mod measure;
-pub mod mesh;
+mod mesh;
 mod peers;
 mod registry;
 mod resolver;
 
 use std::path::PathBuf;
 use std::process::Command;
+
+pub use mesh::write_skill;
 
 use crate::Outcome;
 use crate::process;
