@@ -123,7 +123,6 @@ pub fn coverage(arguments: &[String]) -> Outcome {
             "nextest",
             "--workspace",
             "--locked",
-            "--no-fail-fast",
             // A process in the sandbox can write no counters and says so, which a few tests notice.
             "--ignore-run-fail",
             "--ignore-filename-regex",
