@@ -41,12 +41,46 @@ impl SkillExecutor {
         }
     }
 
-    async fn run(&self, request: &Request, progress: Progress, measured: &mut Measured) -> Outcome {
-        // Held to the end: whatever is loaded meanwhile, this request sees one state.
-        let snapshot = self.library.snapshot();
-        let (member, entry, input) = match self.choose(&snapshot, &request.intent) {
+    async fn run(
+        &self,
+        request: &Request,
+        progress: &Progress,
+        measured: &mut Measured,
+    ) -> Outcome {
+        let seen = self.library.snapshot();
+        let first = self.attempt(request, &seen, progress, measured).await;
+        let error = match first {
+            Ok(outcome) => return outcome,
+            Err(error) => error,
+        };
+        // Nothing was started. A folder that has gone has perhaps been replaced since the last look.
+        let library = self.library.clone();
+        // A panic there leaves the skills as they were.
+        let _ = tokio::task::spawn_blocking(move || library.refresh()).await;
+        let now = self.library.snapshot();
+        let second = if Arc::ptr_eq(&seen, &now) {
+            Err(error)
+        } else {
+            self.attempt(request, &now, progress, measured).await
+        };
+        second.unwrap_or_else(|error| {
+            // What a shell would say of a program that cannot be started.
+            let error = format!("Skill execution failed (exit=127): {}", told(&error));
+            measured.fail(Ending::Sandbox, error)
+        })
+    }
+
+    /// Runs it with the skills of this snapshot. An error means that its files are not there.
+    async fn attempt(
+        &self,
+        request: &Request,
+        snapshot: &Snapshot,
+        progress: &Progress,
+        measured: &mut Measured,
+    ) -> Result<Outcome, SandboxError> {
+        let (member, entry, input) = match self.choose(snapshot, &request.intent) {
             Ok(chosen) => chosen,
-            Err(error) => return measured.fail(Ending::NoMatch, error),
+            Err(error) => return Ok(measured.fail(Ending::NoMatch, error)),
         };
         measured.chose(member.skill.manifest.name.as_str());
         let timeout = self.timeout.min(entry.timeout());
@@ -54,28 +88,26 @@ impl SkillExecutor {
         measured.end(Phase::Prepare);
         let mut job = match job {
             Ok(job) => job,
-            Err(error) => return measured.fail(Ending::BadInput, told(&error)),
+            Err(error) => return Ok(measured.fail(Ending::BadInput, told(&error))),
         };
         let outcome = if request.progress {
             let (sender, chunks) = mpsc::unbounded_channel();
             job.progress = Some(sender);
-            self.run_aloud(job, chunks, &progress).await
+            self.run_aloud(job, chunks, progress).await
         } else {
             self.sandbox.run(job).await
         };
         match outcome {
             Ok(outcome) => {
                 measured.ran(outcome.duration, outcome.leftover_processes);
-                concluded(outcome, timeout, measured)
+                Ok(concluded(outcome, timeout, measured))
+            }
+            Err(error @ (SandboxError::NotStarted { .. } | SandboxError::BadPath { .. })) => {
+                Err(error)
             }
             Err(error) => {
-                // What a shell would say of a program that cannot be started.
-                let code = match error {
-                    SandboxError::NotStarted { .. } => 127,
-                    _ => -1,
-                };
-                let error = format!("Skill execution failed (exit={code}): {}", told(&error));
-                measured.fail(Ending::Sandbox, error)
+                let error = format!("Skill execution failed (exit=-1): {}", told(&error));
+                Ok(measured.fail(Ending::Sandbox, error))
             }
         }
     }
@@ -154,7 +186,7 @@ impl SkillExecutor {
 impl worker::Executor for SkillExecutor {
     async fn execute(&self, request: Arc<Request>, progress: Progress) -> Outcome {
         let mut measured = Measured::begin(&self.topic);
-        let outcome = self.run(&request, progress, &mut measured).await;
+        let outcome = self.run(&request, &progress, &mut measured).await;
         measured.finish();
         outcome
     }

@@ -47,7 +47,7 @@ mod update;
 mod validate;
 mod verify;
 mod whoami;
-#[cfg(feature = "server")]
+#[cfg(all(feature = "server", target_os = "linux"))]
 mod worker;
 
 /// Runs the command that was asked for.
@@ -95,7 +95,13 @@ pub fn run(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Validate(args) => validate::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Whoami(args) => whoami::run(args, context),
-        #[cfg(feature = "server")]
+        #[cfg(all(feature = "server", target_os = "linux"))]
         Command::Worker(args) => worker::run(args, context),
+        #[cfg(all(feature = "server", not(target_os = "linux")))]
+        Command::Worker(_) => Err(Failure::failed(
+            "sandbox-unenforceable",
+            "a worker runs skills in a sandbox, which only Linux has",
+        )
+        .with_help("run it in a container or on a Linux host; `proxy` and `call` work here")),
     }
 }
