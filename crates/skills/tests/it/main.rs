@@ -7,6 +7,7 @@ mod crash;
 mod doctor;
 mod hub;
 mod keys;
+mod mesh;
 mod packing;
 mod project;
 mod project_sources;

@@ -1,0 +1,150 @@
+//! Inputs and outputs of all sizes and kinds, time-outs, and what scripts leave behind.
+
+use serde_json::json;
+
+use super::bench::{Mesh, long_sleep, processes_with, until};
+
+const MIB: usize = 1024 * 1024;
+
+#[test]
+fn a_script_that_reads_no_input_may_get_more_than_a_pipe_holds() {
+    let mesh = Mesh::start();
+    mesh.skill("deaf", "echo heard nothing\n");
+    let _worker = mesh.worker("a", "T", &[]);
+    let agent = mesh.agent();
+    for bytes in [0, 65_537, 5 * MIB] {
+        let intent = json!({"skill": "deaf", "data": "x".repeat(bytes)});
+        assert_eq!(agent.result("T", &intent.to_string()), "heard nothing\n");
+    }
+}
+
+#[test]
+fn inputs_beyond_what_the_environment_holds_arrive_whole() {
+    let mesh = Mesh::start();
+    mesh.skill("count", "echo $(wc -c) ${#SKILLSCALE_INTENT}\n");
+    mesh.sandbox.write(
+        "skills/count-py/SKILL.md",
+        "---\nname: count-py\ndescription: Counts.\n---\n",
+    );
+    mesh.sandbox.write(
+        "skills/count-py/scripts/run.py",
+        "import os, sys\nprint(len(sys.stdin.buffer.read()), len(os.environ.get('SKILLSCALE_INTENT', '')))\n",
+    );
+    let _worker = mesh.worker("a", "T", &[]);
+    let agent = mesh.agent();
+    for skill in ["count", "count-py"] {
+        for (bytes, variable) in [(10, 10), (140 * 1024, 0), (5 * MIB, 0)] {
+            let intent = json!({"skill": skill, "data": "x".repeat(bytes)});
+            let expected = format!("{bytes} {variable}\n");
+            assert_eq!(agent.result("T", &intent.to_string()), expected, "{skill}");
+        }
+    }
+}
+
+#[test]
+fn output_that_is_not_utf_8_is_an_answer_and_not_the_end_of_the_worker() {
+    let mesh = Mesh::start();
+    mesh.skill("latin", "printf 'caf\\351 \\377\\000|'\n");
+    mesh.skill("complain", "printf 'caf\\351' >&2; exit 3\n");
+    let _worker = mesh.worker("a", "T", &[]);
+    let agent = mesh.agent();
+    assert_eq!(
+        agent.result("T", r#"{"skill": "latin"}"#),
+        "caf\u{fffd} \u{fffd}\0|"
+    );
+    assert_eq!(
+        agent.error("T", r#"{"skill": "complain"}"#),
+        "Skill execution failed (exit=3): caf\u{fffd}"
+    );
+    assert!(
+        agent
+            .result("T", r#"{"skill": "latin"}"#)
+            .starts_with("caf")
+    );
+}
+
+#[test]
+fn output_without_end_is_ended() {
+    let mesh = Mesh::start();
+    mesh.skill("endless", "exec yes\n");
+    let _worker = mesh.worker("a", "T", &["--timeout", "600000"]);
+    let error = mesh.agent().error("T", r#"{"skill": "endless"}"#);
+    assert!(
+        error.starts_with("Skill execution failed (exit="),
+        "{error}"
+    );
+    assert!(error.contains("wrote more than"), "{error}");
+}
+
+#[test]
+fn a_time_out_ends_grandchildren_too_and_says_how_long_it_was() {
+    let mesh = Mesh::start();
+    let sleep = long_sleep();
+    mesh.skill(
+        "slow",
+        &format!("sh -c 'sleep {sleep}' & setsid sleep {sleep} & wait\n"),
+    );
+    let _worker = mesh.worker("a", "T", &["--timeout", "700"]);
+    let agent = mesh.agent();
+    let error = agent.error("T", r#"{"skill": "slow"}"#);
+    assert_eq!(
+        error,
+        "Skill execution failed (exit=124): Execution timed out after 700 ms"
+    );
+    assert_eq!(
+        processes_with(&sleep),
+        0,
+        "nothing lives when it is answered"
+    );
+}
+
+#[test]
+fn an_entry_point_that_asks_for_less_time_gets_less() {
+    let mesh = Mesh::start();
+    let sleep = long_sleep();
+    let script = format!("exec sleep {sleep}\n");
+    mesh.sandbox.write(
+        "skills/slow/SKILL.md",
+        "---\nname: slow\ndescription: Sleeps.\n---\n",
+    );
+    mesh.sandbox.write(
+        "skills/slow/skill.yaml",
+        "name: slow\nversion: 1.0.0\nentrypoints:\n  - name: run\n    command: scripts/run.sh\n    timeout-seconds: 1\n",
+    );
+    mesh.sandbox.write("skills/slow/scripts/run.sh", &script);
+    let _worker = mesh.worker("a", "T", &["--timeout", "600000"]);
+    let error = mesh.agent().error("T", r#"{"skill": "slow"}"#);
+    assert!(error.contains("timed out after 1000 ms"), "{error}");
+}
+
+#[test]
+fn a_process_that_holds_the_pipes_delays_no_answer_and_lives_no_longer() {
+    let mesh = Mesh::start();
+    let sleep = long_sleep();
+    mesh.skill("daemon", &format!("setsid sleep {sleep} & echo done\n"));
+    let worker = mesh.worker("a", "T", &["--workers", "2", "--timeout", "600000"]);
+    let agent = mesh.agent();
+    for _ in 0..8 {
+        assert_eq!(agent.result("T", r#"{"skill": "daemon"}"#), "done\n");
+        assert_eq!(processes_with(&sleep), 0);
+    }
+    until("they are counted", || {
+        worker.metric("skills_worker_leftover_processes_total", &[]) == 8.0
+    });
+}
+
+#[test]
+fn a_script_sees_no_descriptor_but_its_own() {
+    let mesh = Mesh::start();
+    mesh.skill("look", "ls /proc/self/fd | wc -l\n");
+    let _worker = mesh.worker("a", "T", &["--workers", "4"]);
+    let agent = mesh.agent();
+    for number in 0..8 {
+        agent.ask("T", &number.to_string(), r#"{"skill": "look"}"#);
+    }
+    for _ in 0..8 {
+        // Input, output, complaints, and the folder that `ls` reads.
+        let reply = agent.hear();
+        assert_eq!(reply.content.trim(), "4", "{reply:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! `skills proxy`, `skills worker` and `skills call` as programs of their own, asked by SkillScale's agent,
+//! which is written here from its protocol's text alone. `docs/mesh.md` says which test pins what.
+
+mod answers;
+mod bench;
+mod commands;
+mod delivery;
+mod limits;
+mod reload;
