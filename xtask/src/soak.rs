@@ -87,12 +87,12 @@ impl Mesh {
         let mut command = Command::new(&skills);
         command
             .arg("proxy")
-            .args(["--xsub", &endpoints[0], "--xpub", &endpoints[1]])
+            .args(["--xsub-bind", &endpoints[0], "--xpub-bind", &endpoints[1]])
             .args(["--metrics", "off"]);
         let proxy = Server::start(
             "the proxy",
             command,
-            "listening",
+            &endpoints[1],
             work.join("proxy.log"),
             Duration::from_secs(10),
         )?;

@@ -152,7 +152,7 @@ fn start_proxy(bench: &Bench) -> Outcome<(Server, [String; 2])> {
     let mut command = Command::new(&bench.skills);
     command
         .arg("proxy")
-        .args(["--xsub", &endpoints[0], "--xpub", &endpoints[1]])
+        .args(["--xsub-bind", &endpoints[0], "--xpub-bind", &endpoints[1]])
         .args(["--metrics", "off"]);
     let log = bench.work.path().join("proxy.log");
     let proxy = Server::start("the proxy", command, &endpoints[1], log, START_LIMIT)?;
