@@ -109,6 +109,7 @@ async fn write(
     message: Option<&str>,
 ) -> Result<(), CurateError> {
     let locked = change.lock_managed(unit).await?;
+    change.must_have_versions(unit).await?;
     if locked
         .deprecated
         .as_ref()
