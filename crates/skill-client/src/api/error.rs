@@ -64,6 +64,7 @@ const KNOWN_CODES: &[&str] = &[
     "skill-not-allowed",
     "skill-not-found",
     "slow-down",
+    "storage-full",
     "token-expired",
     "token-not-found",
     "token-too-broad",
@@ -282,6 +283,7 @@ fn refused_help(problem: &Problem) -> Option<String> {
         }
         (401, _) => "sign in: skills login",
         (403, _) => "check what your token or account may do: skills whoami",
+        (507, _) => "tell the registry's operator; then publish again",
         (429, _) => "wait a while, then run the command again",
         (500..=599, _) => "try again later, or tell the registry's operator",
         _ => return problem.errors.iter().find_map(|error| error.help.clone()),

@@ -280,6 +280,12 @@ pub fn prepare(
         }
         let input = match serde_json::from_slice(&options.input) {
             Ok(input) => input,
+            Err(_)
+                if options.input.iter().all(u8::is_ascii_whitespace)
+                    && as_only_text(schema, &options.input).is_none() =>
+            {
+                return Err(RunError::InputMissing);
+            }
             Err(source) => {
                 let input = as_only_text(schema, &options.input)
                     .ok_or(RunError::InputNotJson { source })?;
