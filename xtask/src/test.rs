@@ -252,11 +252,6 @@ fn strip_colors(line: &str) -> String {
     plain + rest
 }
 
-fn write(path: &str, text: &str) -> Outcome {
-    std::fs::write(tools::root().join(path), text)
-        .map_err(|error| format!("cannot write {path}: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -106,6 +106,8 @@ async fn only_owners_deprecate(hub: HubBuilder) {
     for bad in [
         json!({"message": "  "}),
         json!({"message": "x".repeat(1_001)}),
+        json!({"message": "a\u{1b}[2Jb"}),
+        json!({"message": "a\0b"}),
         json!({}),
         json!([]),
     ] {

@@ -132,8 +132,12 @@ impl fmt::Display for Problem {
             Some(text) => f.write_str(text.trim_end_matches('.'))?,
             None => write!(f, "the registry answered with status {}", self.status)?,
         }
+        // What the sentence says already is not said twice; the field stands in the error's place.
+        let said = text.map_or_else(String::new, |text| text.to_lowercase());
         for error in &self.errors {
-            write!(f, "\n  {error}")?;
+            if self.errors.len() > 1 || !said.contains(&error.message.to_lowercase()) {
+                write!(f, "\n  {error}")?;
+            }
         }
         match &self.request_id {
             Some(id) if self.status >= 500 => write!(f, " (request {id})"),

@@ -75,7 +75,7 @@ pub enum TokenAction {
     },
     /// Revoke a token
     Revoke {
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         id: String,
         #[command(flatten)]
         registry: RegistryArg,
@@ -102,7 +102,7 @@ pub enum OwnerAction {
     Add {
         #[arg(value_name = "SKILL")]
         skill: String,
-        #[arg(value_name = "USER")]
+        #[arg(value_name = "USER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         user: String,
         #[command(flatten)]
         registry: RegistryArg,
@@ -111,7 +111,7 @@ pub enum OwnerAction {
     Remove {
         #[arg(value_name = "SKILL")]
         skill: String,
-        #[arg(value_name = "USER")]
+        #[arg(value_name = "USER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         user: String,
         #[command(flatten)]
         registry: RegistryArg,

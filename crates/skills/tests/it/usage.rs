@@ -97,6 +97,18 @@ fn a_file_without_an_end_is_refused_and_not_read_for_ever() {
 }
 
 #[test]
+fn an_empty_name_is_wrong_usage_and_not_another_address() {
+    let sandbox = Sandbox::new();
+    for arguments in [
+        &["owner", "add", "greeter", ""][..],
+        &["owner", "remove", "greeter", ""],
+        &["token", "revoke", ""],
+    ] {
+        assert_eq!(sandbox.run(arguments).code(), 2, "{arguments:?}");
+    }
+}
+
+#[test]
 fn output_that_cannot_be_written_is_a_failure_that_is_told() {
     let sandbox = Sandbox::new();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
