@@ -78,31 +78,29 @@ fn python_agent() -> Outcome<Counts> {
 
 /// Writes the OpenAPI document that a test compares with the code.
 pub fn write_openapi() -> Outcome {
-    let text = process::read(cargo().args([
-        "run",
-        "--quiet",
-        "--package",
-        "hub",
-        "--example",
-        "openapi",
-    ]))?;
-    write("docs/openapi.json", &text)
+    write_by_test(
+        "SKILLS_WRITE_OPENAPI",
+        "package(hub) and test(the_committed_document)",
+    )
 }
 
 /// Writes the command reference that a test compares with the program's help.
 pub fn write_cli_docs() -> Outcome {
+    write_by_test(
+        "SKILLS_WRITE_CLI_REFERENCE",
+        "package(skills) and test(cli_reference)",
+    )
+}
+
+/// Has the test that compares a document write it. The tests are built for the whole workspace, as
+/// they usually are: of one package alone the dependencies would have other features, and all of
+/// them would be built again.
+fn write_by_test(variable: &str, filter: &str) -> Outcome {
     process::run(
         cargo()
-            .args([
-                "test",
-                "--quiet",
-                "--package",
-                "skills",
-                "--test",
-                "it",
-                "cli_reference",
-            ])
-            .env("SKILLS_WRITE_CLI_REFERENCE", "1"),
+            .args(["nextest", "run", "--workspace", "--no-tests=fail", "-E"])
+            .arg(filter)
+            .env(variable, "1"),
     )
 }
 
@@ -261,11 +259,6 @@ fn strip_colors(line: &str) -> String {
         rest = after.split_once('m').map_or("", |(_, after)| after);
     }
     plain + rest
-}
-
-fn write(path: &str, text: &str) -> Outcome {
-    std::fs::write(tools::root().join(path), text)
-        .map_err(|error| format!("cannot write {path}: {error}"))
 }
 
 #[cfg(test)]

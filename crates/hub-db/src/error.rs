@@ -180,6 +180,17 @@ impl Explain for DbError {
         }
     }
 
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Retry(_) => Some("try again".to_owned()),
+            Self::Unavailable(_) => Some(
+                "check that the database's address names one, that it runs, and that its disk has space"
+                    .to_owned(),
+            ),
+            Self::Conflict(_) | Self::NotFound | Self::Unstorable(_) | Self::Internal(_) => None,
+        }
+    }
+
     fn fault(&self) -> Fault {
         match self {
             Self::Conflict(_) => Fault::Conflict,

@@ -17,9 +17,9 @@ fn field(name: &str) -> Option<Place> {
 impl Explain for Denied {
     fn code(&self) -> &'static str {
         match self {
-            Self::Role { .. } => "role-not-sufficient",
-            Self::Scope { .. } => "scope-missing",
-            Self::Skill { .. } => "token-not-for-this-skill",
+            Self::Role { .. } => "role-insufficient",
+            Self::Scope { .. } => "scope-insufficient",
+            Self::Skill { .. } => "skill-not-allowed",
         }
     }
 
@@ -31,7 +31,7 @@ impl Explain for Denied {
         Some(match self {
             Self::Role { .. } => "ask an administrator for another role".to_owned(),
             Self::Scope { needed } => format!("use a token that has the scope `{needed}`"),
-            Self::Skill { .. } => "use a token made for this skill".to_owned(),
+            Self::Skill { .. } => "use a token that is made for this skill".to_owned(),
         })
     }
 }

@@ -309,6 +309,12 @@ impl From<DbError> for Problem {
 impl From<BlobError> for Problem {
     fn from(error: BlobError) -> Self {
         match error {
+            BlobError::Io { ref source, .. } if is_full(source) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "storage-full",
+                "The hub has no space left for this; nothing was published. Its operator has to make some.",
+            )
+            .caused_by(error),
             BlobError::Missing(_) | BlobError::Io { .. } | BlobError::Stopped => {
                 Self::internal(error)
             }
@@ -318,6 +324,14 @@ impl From<BlobError> for Problem {
             }
         }
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
 }
 
 /// Lets an endpoint's error enum be its handler's `Err`: the exhaustive match

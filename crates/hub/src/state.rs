@@ -246,11 +246,17 @@ impl FromRef<App> for Arc<AuthService> {
 }
 
 fn make_data_folder(config: &HubConfig) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt as _;
     let path = &config.data_folder;
-    std::fs::create_dir_all(path).map_err(|source| StartError::DataFolder {
-        path: path.clone(),
-        source,
-    })
+    // Keys and hashes of passwords: nobody else's business. A folder that is there stays as it is.
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder
+        .create(path)
+        .map_err(|source| StartError::DataFolder {
+            path: path.clone(),
+            source,
+        })
 }
 
 async fn open_database(config: &HubConfig) -> Result<Db, StartError> {

@@ -123,12 +123,14 @@ impl Merger<'_> {
                 Severity::Warning,
             );
         }
+        // Two names: which of them the folder should have is not clear before they are one.
+        let is_one = from_yaml.is_none() || from_md.is_none() || from_yaml == from_md;
         let has_wrong_name = in_yaml.is_some() || in_md.is_some();
         let name = from_yaml.or(from_md).or_else(|| {
             let folder = folder.filter(|_| !has_wrong_name)?;
             SkillName::parse(folder).ok()
         })?;
-        self.compare_with_folder(&name, folder);
+        self.compare_with_folder(&name, folder.filter(|_| is_one));
         Some(name)
     }
 

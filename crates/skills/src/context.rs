@@ -150,6 +150,11 @@ impl Context {
         Ok((self.client_of(main, token, offline, &config), others))
     }
 
+    /// A client that sends what `skills login` stored, whatever token the environment holds.
+    pub fn client_as_signed_in(&self, registry: Registry) -> Result<Client, Failure> {
+        Ok(self.client_of(registry, None, false, &self.config()?))
+    }
+
     /// The registry that was named on the command line itself, not by the environment.
     pub fn registry_flag<'a>(&self, wanted: &'a RegistryArg) -> Option<&'a str> {
         let named = wanted.registry.as_deref()?;

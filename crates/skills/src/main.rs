@@ -74,7 +74,7 @@ fn usage_error(error: &clap::Error) -> ExitCode {
         .failure(&failure);
     } else if error.print().is_err() {
         // Nobody is left to read the message (a closed pipe): the exit code still tells.
-        return ExitCode::from(1);
+        return ExitCode::from(u8::from(error.use_stderr()));
     }
     ExitCode::from(if error.use_stderr() {
         failure::BAD_INPUT

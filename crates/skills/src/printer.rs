@@ -275,8 +275,15 @@ impl Printer {
     }
 }
 
-/// Text from strangers must not steer the terminal: control characters become visible.
+/// Characters of a text that are shown: more is somebody's mistake, repeated back.
+const TEXT_CHARS_MAX: usize = 8_000;
+
+/// Text from strangers must not steer the terminal, nor flood it: control characters become
+/// visible, and what is very long is cut.
 pub fn safe(text: &str) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+        return safe(&text[..end]) + "…";
+    }
     text.chars()
         .flat_map(|c| match c {
             '\n' | '\t' => vec![c],
@@ -291,7 +298,14 @@ fn write_or_stop(out: &mut impl Write, bytes: &[u8]) {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(_) => std::process::exit(1),
+        Err(error) => {
+            // The result is lost, so the command has failed, whatever it did.
+            let _ = writeln!(
+                std::io::stderr(),
+                "error: standard output cannot be written: {error} [output]"
+            );
+            std::process::exit(1)
+        }
     }
 }
 

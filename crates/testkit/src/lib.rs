@@ -30,7 +30,7 @@ pub use answer::Answer;
 pub use clock::ManualClock;
 pub use fixture::Fixture;
 pub use hub::{Blobs, Database, HubBuilder, TestHub};
-pub use people::Person;
+pub use people::{PASSWORD, Person};
 pub use postgres::TestDatabase;
 
 /// Declares, for each test body named (`async fn body(hub: HubBuilder)`), one

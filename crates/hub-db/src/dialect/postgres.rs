@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::Executor;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, Connection, Executor};
 
 use super::super::db::Pools;
 use crate::error::{Conflict, DbError, Kind, Result};
@@ -41,8 +41,22 @@ pub(crate) async fn connect(
                 Ok(())
             })
         })
-        .connect_with(options)
-        .await?;
+        .connect_with(options.clone())
+        .await;
+    let pool = match pool {
+        // A pool waits for a server that is still starting, and in the end says only that time is
+        // up; one more connection says why.
+        Err(sqlx::Error::PoolTimedOut) => {
+            let once = AnyConnection::connect_with(&options);
+            let reason = tokio::time::timeout(acquire_timeout, once).await;
+            return Err(match reason {
+                Ok(Err(reason)) => reason,
+                _ => sqlx::Error::PoolTimedOut,
+            }
+            .into());
+        }
+        pool => pool?,
+    };
     Ok(Pools {
         writer: pool.clone(),
         readers: pool,

@@ -33,10 +33,10 @@ pub(crate) async fn connect(
     acquire_timeout: Duration,
 ) -> Result<Pools> {
     let options = options(url)?;
+    make_private(&options);
     use_write_ahead_log(&options).await?;
-    let pool = |connections_max: u32, settings: &'static str| {
-        AnyPoolOptions::new()
-            .max_connections(connections_max)
+    let pool = |pool: AnyPoolOptions, connections_max: u32, settings: &'static str| {
+        pool.max_connections(connections_max)
             .acquire_timeout(acquire_timeout)
             .idle_timeout(None)
             .max_lifetime(None)
@@ -50,8 +50,22 @@ pub(crate) async fn connect(
             })
             .connect_with(options.clone())
     };
-    let writer: AnyPool = pool(1, "PRAGMA query_only = OFF").await?;
-    let readers = pool(readers_max.max(1), "PRAGMA query_only = ON").await?;
+    let only_between_transactions = AnyPoolOptions::new().after_release(|connection, _| {
+        Box::pin(async move {
+            // The rollback of a dropped unit of work is done once this is answered.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    });
+    // Where the disk is full, SQLite ends a transaction by itself; sqlx's rollback then fails and
+    // leaves a connection that counts as inside a transaction for ever. It is closed instead.
+    let writer: AnyPool = pool(only_between_transactions, 1, "PRAGMA query_only = OFF").await?;
+    let readers = pool(
+        AnyPoolOptions::new(),
+        readers_max.max(1),
+        "PRAGMA query_only = ON",
+    )
+    .await?;
     Ok(Pools { writer, readers })
 }
 
@@ -74,6 +88,21 @@ fn options(url: &str) -> Result<AnyConnectOptions> {
     format!("sqlite:{path}?{mode}")
         .parse()
         .map_err(DbError::from)
+}
+
+/// A new database is its owner's alone: it holds the hashes of passwords and tokens. SQLite gives
+/// its log the same mode.
+fn make_private(options: &AnyConnectOptions) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let url = options.database_url.as_str();
+    let (path, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let path = path.trim_start_matches("sqlite:");
+    if !parameters.contains("mode=rwc") || path.contains('%') {
+        return;
+    }
+    let mut new = std::fs::OpenOptions::new();
+    // One that is there keeps its mode; whatever else is wrong SQLite says better.
+    let _ = new.write(true).create_new(true).mode(0o600).open(path);
 }
 
 fn join(parameters: &str, one_more: &str) -> String {
@@ -137,8 +166,8 @@ pub(crate) fn classify(code: &str, message: &str) -> Kind {
         _ => match primary(code) {
             // BUSY, LOCKED: another process holds the write lock longer than the time-out.
             Some(5 | 6) => Kind::Unavailable,
-            // READONLY, IOERR, FULL, CANTOPEN, PROTOCOL
-            Some(8 | 10 | 13 | 14 | 15) => Kind::Unavailable,
+            // READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB
+            Some(8 | 10 | 11 | 13 | 14 | 15 | 26) => Kind::Unavailable,
             // TOOBIG
             Some(18) => Kind::Unstorable("too long"),
             _ => Kind::Other,

@@ -1,15 +1,17 @@
 //! The first administrator of a new hub.
 
-use hub_db::{Conflict, DbError};
+use hub_db::{Conflict, DbError, UnitOfWork};
 use hub_model::{Role, ScopeSet, UserId, UserRecord};
 use jiff::SignedDuration;
 
 use super::account::register::registered;
 use super::api_tokens::ApiTokenText;
 use super::api_tokens::create::{NewApiToken, insert};
+use super::credential::CredentialError;
 use super::random;
 use super::service::AuthService;
 use super::username;
+use crate::rate_limit::ClientAddress;
 
 /// The administrator that was just made, and the only copy of its token. `Debug` hides it.
 pub struct BootstrapAdmin {
@@ -63,6 +65,60 @@ impl AuthService {
         }
     }
 
+    /// Whether this API token still opens anything.
+    pub async fn is_good_token(&self, token: &str) -> Result<bool, BootstrapError> {
+        let Some(token) = ApiTokenText::parse(token) else {
+            return Ok(false);
+        };
+        match self
+            .principal_of_api_token(&token, ClientAddress(None))
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(CredentialError::Db(error)) => Err(error.into()),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Another token for an administrator whose own has ended, for whoever holds the hub's data.
+    /// `None` if there is no such administrator.
+    pub async fn renew_admin(
+        &self,
+        username: &str,
+    ) -> Result<Option<BootstrapAdmin>, BootstrapError> {
+        let found = self
+            .db
+            .users()
+            .by_username(self.tenant(), username)
+            .await?
+            .filter(|user| user.role == Role::Admin && !user.disabled);
+        let Some(user) = found else { return Ok(None) };
+        let mut unit = self.db.begin().await.map_err(BootstrapError::Db)?;
+        let token = self.insert_admin_token(&mut unit, &user).await?;
+        unit.commit().await?;
+        Ok(Some(BootstrapAdmin {
+            username: user.username,
+            token,
+        }))
+    }
+
+    async fn insert_admin_token(
+        &self,
+        unit: &mut UnitOfWork,
+        user: &UserRecord,
+    ) -> Result<ApiTokenText, DbError> {
+        let now = self.clock.now();
+        let life = SignedDuration::from_hours(24 * i64::from(self.config.api_token_days_default));
+        let wanted = NewApiToken {
+            user_id: user.id,
+            name: "first administrator".to_owned(),
+            scopes: ScopeSet::ALL,
+            skills: None,
+            expires_at: now + life,
+        };
+        Ok(insert(unit, wanted, user.tenant, now).await?.1)
+    }
+
     async fn insert_first_admin(&self, username: &str) -> Result<Option<BootstrapAdmin>, DbError> {
         let now = self.clock.now();
         let mut unit = self.db.begin().await?;
@@ -82,15 +138,7 @@ impl AuthService {
         };
         unit.users().insert(&user).await?;
         unit.record(user.tenant, now, registered(&user));
-        let life = SignedDuration::from_hours(24 * i64::from(self.config.api_token_days_default));
-        let wanted = NewApiToken {
-            user_id: user.id,
-            name: "first administrator".to_owned(),
-            scopes: ScopeSet::ALL,
-            skills: None,
-            expires_at: now + life,
-        };
-        let (_, token) = insert(&mut unit, wanted, user.tenant, now).await?;
+        let token = self.insert_admin_token(&mut unit, &user).await?;
         unit.commit().await?;
         Ok(Some(BootstrapAdmin {
             username: user.username,

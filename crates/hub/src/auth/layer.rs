@@ -8,6 +8,8 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::Method;
+use hub_model::Scope;
 
 use super::principal::{Principal, authentication_required};
 use super::service::AuthService;
@@ -37,17 +39,46 @@ pub async fn identify(
 }
 
 /// Answers 401 to a wrong credential, and in private mode to a missing one, on every URL that is
-/// not [open](is_open).
+/// not [open](is_open). In private mode reading needs the scope `read` too: 403 without it.
 pub async fn gate(State(auth): State<Arc<AuthService>>, request: Request, next: Next) -> Response {
     if !is_open(request.uri().path()) {
         if let Some(Refused(problem)) = request.extensions().get() {
             return problem.clone().into_response();
         }
-        if auth.config().private && request.extensions().get::<Principal>().is_none() {
-            return authentication_required().into_response();
+        if auth.config().private
+            && let Err(problem) = may_enter(&request)
+        {
+            return problem.into_response();
         }
     }
     next.run(request).await
+}
+
+/// Whether a private hub lets this request through to its endpoint.
+fn may_enter(request: &Request) -> Result<(), Problem> {
+    let principal: Option<&Principal> = request.extensions().get();
+    let principal = principal.ok_or_else(authentication_required)?;
+    let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_reading && !is_beside_the_catalogue(request.uri().path()) {
+        principal.require(Scope::Read)?;
+    }
+    Ok(())
+}
+
+/// What any token may read: nothing of the catalogue. Whoever asks sees only what is theirs, needs
+/// another scope, which the endpoint asks for, or watches and programs against the hub.
+fn is_beside_the_catalogue(path: &str) -> bool {
+    path.starts_with("/api/v1/auth/")
+        || matches!(
+            path,
+            "/api/v1/keys"
+                | "/api/v1/keys/challenge"
+                | "/api/v1/users"
+                | "/api/v1/health"
+                | "/metrics"
+                | "/docs"
+                | "/openapi.json"
+        )
 }
 
 /// What anybody may reach, whatever the mode and the credential: the probes, and the ways to get

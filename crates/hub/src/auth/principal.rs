@@ -107,14 +107,15 @@ impl Principal {
     }
 }
 
+/// Code and remedy are those of the rule: `role-insufficient`, `scope-insufficient`,
+/// `skill-not-allowed`.
 fn denied(denied: Denied) -> Problem {
-    let (code, challenge) = match &denied {
-        Denied::Role { .. } => ("role-insufficient", None),
-        Denied::Scope { needed } => ("scope-insufficient", Some(*needed)),
-        Denied::Skill { .. } => ("skill-not-allowed", None),
+    let challenge = match &denied {
+        Denied::Scope { needed } => Some(insufficient_scope(*needed)),
+        Denied::Role { .. } | Denied::Skill { .. } => None,
     };
-    let problem = Problem::new(StatusCode::FORBIDDEN, code, sentence(&denied));
-    match challenge.map(insufficient_scope) {
+    let problem = Problem::explained(denied);
+    match challenge {
         Some(value) => problem.with_header(WWW_AUTHENTICATE, value),
         None => problem,
     }
@@ -124,14 +125,6 @@ fn denied(denied: Denied) -> Problem {
 fn insufficient_scope(needed: Scope) -> HeaderValue {
     let text = format!("Bearer realm=\"skills\", error=\"insufficient_scope\", scope=\"{needed}\"");
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer realm=\"skills\""))
-}
-
-fn sentence(denied: &Denied) -> String {
-    let mut text = denied.to_string();
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    text + "."
 }
 
 /// 401 for a request that came without a credential where one is needed.

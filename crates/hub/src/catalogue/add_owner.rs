@@ -5,18 +5,21 @@ use http::StatusCode;
 use hub_db::{DbError, UnitOfWork};
 use hub_model::ownership::{self, OwnershipRefused};
 use hub_model::{Event, Scope, UserRecord};
+use skill_format::{Explain, Fault};
 
 use super::curate::{Change, CurateError, find_for};
+use super::find;
 use crate::App;
 use crate::auth::Principal;
+use crate::auth::account::login::normalized_username;
 use crate::extract::Path;
 use crate::problem::{Problem, ProblemBody, answers_with_problem};
 use crate::transaction::{in_transaction, retries_with_database};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AddOwnerError {
-    #[error("there is no such user")]
-    NoUser,
+    #[error(transparent)]
+    NoUser(#[from] NoUser),
     #[error(transparent)]
     Ownership(#[from] OwnershipRefused),
     #[error(transparent)]
@@ -28,7 +31,7 @@ pub enum AddOwnerError {
 impl From<AddOwnerError> for Problem {
     fn from(error: AddOwnerError) -> Self {
         match error {
-            AddOwnerError::NoUser => no_user(),
+            AddOwnerError::NoUser(error) => error.into(),
             AddOwnerError::Ownership(refused) => Problem::explained(refused),
             AddOwnerError::Curate(error) => error.into(),
             AddOwnerError::Database(error) => error.into(),
@@ -39,12 +42,39 @@ impl From<AddOwnerError> for Problem {
 answers_with_problem!(AddOwnerError);
 retries_with_database!(AddOwnerError);
 
-pub(crate) fn no_user() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "user-not-found",
-        "There is no user of this name.",
-    )
+/// A name that no account has, or that a disabled one has.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no user named `{username}` here")]
+pub struct NoUser {
+    username: String,
+}
+
+impl NoUser {
+    pub(crate) fn new(username: &str) -> Self {
+        Self {
+            username: find::cut(username),
+        }
+    }
+}
+
+impl Explain for NoUser {
+    fn code(&self) -> &'static str {
+        "user-not-found"
+    }
+
+    fn fault(&self) -> Fault {
+        Fault::NotFound
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("check the spelling; an account comes first: `skills login --register --username NAME`, or the first sign-in".to_owned())
+    }
+}
+
+impl From<NoUser> for Problem {
+    fn from(error: NoUser) -> Self {
+        Self::explained(error)
+    }
 }
 
 /// Lets a user publish under a skill's name. Adding an owner again is no error.
@@ -76,11 +106,11 @@ pub async fn add_owner(
     let user = app
         .db()
         .users()
-        .by_username(app.tenant(), &username)
+        .by_username(app.tenant(), &normalized_username(&username))
         .await?;
     let user = user
         .filter(|user| !user.disabled)
-        .ok_or(AddOwnerError::NoUser)?;
+        .ok_or_else(|| NoUser::new(&username))?;
     let change = Change::new(&app, &principal, &skill);
     in_transaction(&app, &(&change, &user), |unit, (change, user)| {
         Box::pin(add(unit, change, user))

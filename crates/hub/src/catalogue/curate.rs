@@ -104,6 +104,19 @@ impl<'a> Change<'a> {
         Ok(locked)
     }
 
+    /// For what makes no sense once all versions are deleted: then the name stays taken and the
+    /// skill is gone. To be called under the lock.
+    pub async fn must_have_versions(&self, unit: &mut UnitOfWork) -> Result<(), CurateError> {
+        let numbers = unit.versions().numbers_of(&[self.skill.id], 1).await?;
+        if numbers.is_empty() {
+            return Err(CurateError::Find(FindError::NoSkill {
+                name: self.skill.name.clone(),
+                nearest: Vec::new(),
+            }));
+        }
+        Ok(())
+    }
+
     /// To be called after the commit: this process forgets the old state at once,
     /// without waiting for the outbox.
     pub fn forget_old(&self) {

@@ -27,7 +27,7 @@ pub struct DeprecationBody {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeprecateError {
-    #[error("a message has 1 to {MESSAGE_CHARS_MAX} characters")]
+    #[error("a message has 1 to {MESSAGE_CHARS_MAX} characters and no control characters")]
     Message,
     #[error(transparent)]
     Curate(#[from] CurateError),
@@ -43,6 +43,12 @@ impl From<DeprecateError> for Problem {
 }
 
 answers_with_problem!(DeprecateError);
+
+/// Whether a text for people is of a fit length and steers no terminal that shows it.
+pub(crate) fn is_presentable(text: &str) -> bool {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    text.chars().count() <= MESSAGE_CHARS_MAX && !text.contains(steers)
+}
 
 /// 422 `invalid-body` that names the field.
 pub(crate) fn invalid_text(field: &str, message: &str) -> Problem {
@@ -77,7 +83,7 @@ pub async fn deprecate(
     Json(body): Json<DeprecationBody>,
 ) -> Result<Json<DeprecationBody>, DeprecateError> {
     let message = body.message.trim().to_owned();
-    if message.is_empty() || message.chars().count() > MESSAGE_CHARS_MAX {
+    if message.is_empty() || !is_presentable(&message) {
         return Err(DeprecateError::Message);
     }
     set(&app, &principal, &name, Some(message.clone())).await?;
@@ -109,6 +115,7 @@ async fn write(
     message: Option<&str>,
 ) -> Result<(), CurateError> {
     let locked = change.lock_managed(unit).await?;
+    change.must_have_versions(unit).await?;
     if locked
         .deprecated
         .as_ref()

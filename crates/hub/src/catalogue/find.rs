@@ -42,7 +42,7 @@ impl From<FindError> for Problem {
 }
 
 /// A stranger's text, short enough to repeat.
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     const CHARACTERS_MAX: usize = 80;
     match text.char_indices().nth(CHARACTERS_MAX) {
         Some((at, _)) => format!("{}…", &text[..at]),

@@ -100,6 +100,7 @@ async fn rate(
     stars: u8,
 ) -> Result<RatingSummary, RateError> {
     change.lock(unit).await?;
+    change.must_have_versions(unit).await?;
     let (tenant, user) = (change.app.tenant(), change.principal.user_id());
     let summary = unit
         .ratings()

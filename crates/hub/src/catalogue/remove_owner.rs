@@ -6,18 +6,19 @@ use hub_db::{DbError, UnitOfWork};
 use hub_model::ownership::{self, OwnershipRefused};
 use hub_model::{Event, Scope, UserRecord};
 
-use super::add_owner::no_user;
+use super::add_owner::NoUser;
 use super::curate::{Change, CurateError, find_for};
 use crate::App;
 use crate::auth::Principal;
+use crate::auth::account::login::normalized_username;
 use crate::extract::Path;
 use crate::problem::{Problem, ProblemBody, answers_with_problem};
 use crate::transaction::{in_transaction, retries_with_database};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveOwnerError {
-    #[error("there is no such user")]
-    NoUser,
+    #[error(transparent)]
+    NoUser(#[from] NoUser),
     #[error(transparent)]
     Ownership(#[from] OwnershipRefused),
     #[error(transparent)]
@@ -29,7 +30,7 @@ pub enum RemoveOwnerError {
 impl From<RemoveOwnerError> for Problem {
     fn from(error: RemoveOwnerError) -> Self {
         match error {
-            RemoveOwnerError::NoUser => no_user(),
+            RemoveOwnerError::NoUser(error) => error.into(),
             RemoveOwnerError::Ownership(refused) => Problem::explained(refused),
             RemoveOwnerError::Curate(error) => error.into(),
             RemoveOwnerError::Database(error) => error.into(),
@@ -69,9 +70,9 @@ pub async fn remove_owner(
     let user = app
         .db()
         .users()
-        .by_username(app.tenant(), &username)
+        .by_username(app.tenant(), &normalized_username(&username))
         .await?;
-    let user = user.ok_or(RemoveOwnerError::NoUser)?;
+    let user = user.ok_or_else(|| NoUser::new(&username))?;
     let change = Change::new(&app, &principal, &skill);
     in_transaction(&app, &(&change, &user), |unit, (change, user)| {
         Box::pin(remove(unit, change, user))

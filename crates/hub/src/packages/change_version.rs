@@ -32,7 +32,7 @@ pub struct VersionChange {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    #[error("a reason has at most {MESSAGE_CHARS_MAX} characters")]
+    #[error("a reason has at most {MESSAGE_CHARS_MAX} characters and no control characters")]
     Reason,
     #[error(transparent)]
     Find(#[from] FindError),

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use crate::App;
 use crate::auth::Principal;
 use crate::catalogue::curate::{Change, CurateError, find_for};
-use crate::catalogue::deprecate::MESSAGE_CHARS_MAX;
+use crate::catalogue::deprecate::{MESSAGE_CHARS_MAX, is_presentable};
 use crate::catalogue::find::{self, FindError};
 use crate::catalogue::list_skills::invalid_parameter;
 use crate::extract::{Path, Query};
@@ -34,7 +34,7 @@ pub struct DeleteParams {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {
-    #[error("a reason has at most {MESSAGE_CHARS_MAX} characters")]
+    #[error("a reason has at most {MESSAGE_CHARS_MAX} characters and no control characters")]
     Reason,
     #[error(transparent)]
     Find(#[from] FindError),
@@ -113,13 +113,13 @@ pub async fn delete_version(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `Some(None)` for no or an empty reason, `None` for one that is too long.
+/// `Some(None)` for no or an empty reason, `None` for one that is not fit to be shown.
 pub(crate) fn checked_reason(reason: Option<String>) -> Option<Option<String>> {
     let reason = reason
         .map(|reason| reason.trim().to_owned())
         .filter(|reason| !reason.is_empty());
     match &reason {
-        Some(text) if text.chars().count() > MESSAGE_CHARS_MAX => None,
+        Some(text) if !is_presentable(text) => None,
         _ => Some(reason),
     }
 }

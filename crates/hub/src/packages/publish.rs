@@ -198,6 +198,8 @@ pub struct PublishForm {
             content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = ProblemBody,
             content_type = "application/problem+json"),
+        (status = 507, description = "`storage-full`", body = ProblemBody,
+            content_type = "application/problem+json"),
         (status = 422, description = "`invalid-skill`, `invalid-upload`, `name-reserved`, `signature-required`, `signature-invalid`, `key-not-registered`",
             body = ProblemBody, content_type = "application/problem+json"),
     )

@@ -7,6 +7,7 @@ use testkit::{Fixture, HubBuilder, Person, TestHub, on_both};
 on_both!(
     a_deprecation_is_shown_until_it_is_lifted,
     only_owners_deprecate,
+    a_skill_whose_versions_are_all_deleted_is_neither_deprecated_nor_rated,
     owners_share_a_skill,
     the_last_owner_stays,
     owners_must_exist,
@@ -64,6 +65,29 @@ async fn a_deprecation_is_shown_until_it_is_lifted(hub: HubBuilder) {
     );
 }
 
+async fn a_skill_whose_versions_are_all_deleted_is_neither_deprecated_nor_rated(hub: HubBuilder) {
+    let (hub, alice, bob) = with_skill(hub).await;
+    alice
+        .delete("/api/v1/skills/csv-reader/1.0.0?hard=true")
+        .await
+        .assert_status(204);
+    hub.get("/api/v1/skills/csv-reader")
+        .await
+        .assert_problem(404, "skill-not-found");
+    let path = "/api/v1/skills/csv-reader/deprecation";
+    alice
+        .put(path, json!({"message": "Use another."}))
+        .await
+        .assert_problem(404, "skill-not-found");
+    alice
+        .delete(path)
+        .await
+        .assert_problem(404, "skill-not-found");
+    bob.put("/api/v1/skills/csv-reader/rating", json!({"rating": 5}))
+        .await
+        .assert_problem(404, "skill-not-found");
+}
+
 async fn only_owners_deprecate(hub: HubBuilder) {
     let (hub, alice, bob) = with_skill(hub).await;
     let path = "/api/v1/skills/csv-reader/deprecation";
@@ -82,6 +106,8 @@ async fn only_owners_deprecate(hub: HubBuilder) {
     for bad in [
         json!({"message": "  "}),
         json!({"message": "x".repeat(1_001)}),
+        json!({"message": "a\u{1b}[2Jb"}),
+        json!({"message": "a\0b"}),
         json!({}),
         json!([]),
     ] {
@@ -140,12 +166,17 @@ async fn the_last_owner_stays(hub: HubBuilder) {
 async fn owners_must_exist(hub: HubBuilder) {
     let (hub, alice, _) = with_skill(hub).await;
     let owner = |name: &str| format!("/api/v1/skills/csv-reader/owners/{name}");
+    for answer in [
+        alice.put(&owner("nobody"), json!({})).await,
+        alice.delete(&owner("nobody")).await,
+    ] {
+        let answer = answer.assert_problem(404, "user-not-found");
+        let detail = answer.json()["detail"].as_str().expect("text").to_owned();
+        assert!(detail.contains("`nobody`"), "who: {detail}");
+        assert!(detail.contains("skills login"), "what to do: {detail}");
+    }
     alice
-        .put(&owner("nobody"), json!({}))
-        .await
-        .assert_problem(404, "user-not-found");
-    alice
-        .delete(&owner("nobody"))
+        .put(&owner("no%00body"), json!({}))
         .await
         .assert_problem(404, "user-not-found");
     alice

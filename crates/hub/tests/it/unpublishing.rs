@@ -238,6 +238,10 @@ async fn bad_requests_are_named(hub: HubBuilder) {
         .assert_names("hard");
     let long = "x".repeat(1_001);
     alice
+        .delete(&format!("{path}?reason=a%1B%5B2Jb"))
+        .await
+        .assert_problem(400, "invalid-query");
+    alice
         .delete(&format!("{path}?reason={long}"))
         .await
         .assert_problem(400, "invalid-query")

@@ -62,6 +62,7 @@ fn ends_at(seconds: Option<i64>, now: Timestamp) -> Option<Timestamp> {
 
 /// Who the registry thinks is asking.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Me {
     pub username: String,
     /// `reader`, `publisher` or `admin`.
@@ -73,6 +74,14 @@ pub struct Me {
     pub tenant: Option<String>,
     /// `session` or `api-token`.
     pub via: Option<String>,
+    /// The API token's id and name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_name: Option<String>,
+    /// When the API token ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A sign-in that is finished in a browser (RFC 8628).

@@ -64,6 +64,7 @@ const KNOWN_CODES: &[&str] = &[
     "skill-not-allowed",
     "skill-not-found",
     "slow-down",
+    "storage-full",
     "token-expired",
     "token-not-found",
     "token-too-broad",
@@ -131,8 +132,12 @@ impl fmt::Display for Problem {
             Some(text) => f.write_str(text.trim_end_matches('.'))?,
             None => write!(f, "the registry answered with status {}", self.status)?,
         }
+        // What the sentence says already is not said twice; the field stands in the error's place.
+        let said = text.map_or_else(String::new, |text| text.to_lowercase());
         for error in &self.errors {
-            write!(f, "\n  {error}")?;
+            if self.errors.len() > 1 || !said.contains(&error.message.to_lowercase()) {
+                write!(f, "\n  {error}")?;
+            }
         }
         match &self.request_id {
             Some(id) if self.status >= 500 => write!(f, " (request {id})"),
@@ -282,6 +287,7 @@ fn refused_help(problem: &Problem) -> Option<String> {
         }
         (401, _) => "sign in: skills login",
         (403, _) => "check what your token or account may do: skills whoami",
+        (507, _) => "tell the registry's operator; then publish again",
         (429, _) => "wait a while, then run the command again",
         (500..=599, _) => "try again later, or tell the registry's operator",
         _ => return problem.errors.iter().find_map(|error| error.help.clone()),

@@ -188,13 +188,27 @@ impl Cache {
 
     /// What is known of a tree, whichever archive gave it.
     pub fn provenance(&self, tree: &Sha256) -> Result<Option<Unpacked>, FsError> {
+        self.find_unpacked(|record| record.tree == *tree)
+    }
+
+    /// What was fetched before from just there. Of use where the place names the content, as a
+    /// commit does.
+    pub fn fetched_from(
+        &self,
+        source: &Origin,
+        name: &SkillName,
+    ) -> Result<Option<Unpacked>, FsError> {
+        self.find_unpacked(|record| record.source == *source && record.name == *name)
+    }
+
+    fn find_unpacked(
+        &self,
+        is_it: impl Fn(&Unpacked) -> bool,
+    ) -> Result<Option<Unpacked>, FsError> {
         for name in fsx::entry_names(&self.dir.join("unpacked"))? {
             let archive = name.strip_suffix(".json").and_then(|hex| hex.parse().ok());
             let Some(archive) = archive else { continue };
-            if let Some(record) = self
-                .unpacked(&archive)?
-                .filter(|record| record.tree == *tree)
-            {
+            if let Some(record) = self.unpacked(&archive)?.filter(|record| is_it(record)) {
                 return Ok(Some(record));
             }
         }

@@ -76,6 +76,13 @@ pub struct Credentials {
     pub expires_at: Option<Timestamp>,
 }
 
+impl Credentials {
+    /// Whether they are of a session, which a logout ends. An API token is revoked by its id.
+    pub fn is_session(&self) -> bool {
+        self.refresh_token.is_some() || self.expires_at.is_some()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let url = DEFAULT_REGISTRY_URL

@@ -26,7 +26,7 @@ impl FileLock {
         let mut file = open(path)?;
         match file.try_lock() {
             Ok(()) => {
-                announce(&mut file, purpose).at("write", path)?;
+                announce(&mut file, purpose);
                 Ok(Ok(Self { _file: file }))
             }
             Err(TryLockError::WouldBlock) => Ok(Err(holder(&mut file))),
@@ -49,7 +49,8 @@ impl FileLock {
                 let (path, purpose) = (path.to_owned(), purpose.to_owned());
                 wait_elsewhere(path, move |file, path| {
                     file.lock().at("lock", path)?;
-                    announce(file, &purpose).at("write", path)
+                    announce(file, &purpose);
+                    Ok(())
                 })
                 .await
             }
@@ -68,7 +69,7 @@ impl FileLock {
                 on_wait(holder.as_deref());
                 let mut file = open(path)?;
                 file.lock().at("lock", path)?;
-                announce(&mut file, purpose).at("write", path)?;
+                announce(&mut file, purpose);
                 Ok(Self { _file: file })
             }
         }
@@ -117,11 +118,17 @@ fn open(path: &Path) -> Result<File, FsError> {
     options.open(path).at("open", path)
 }
 
-/// Writes who holds the lock. Only a courtesy to those who wait: nothing depends on it.
-fn announce(file: &mut File, purpose: &str) -> std::io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    write!(file, "{purpose} (process {})", std::process::id())
+/// Writes who holds the lock. Only a courtesy to those who wait: nothing depends on it, and on a
+/// full disk it must not keep anybody from emptying the cache.
+fn announce(file: &mut File, purpose: &str) {
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        write!(file, "{purpose} (process {})", std::process::id())
+    };
+    if let Err(error) = write(file) {
+        tracing::debug!(%error, "the lock's holder is not named");
+    }
 }
 
 fn holder(file: &mut File) -> Option<String> {

@@ -61,9 +61,12 @@ impl Explain for FsError {
             io::ErrorKind::NotADirectory => {
                 Some("a link or a file is in its place: move it away".into())
             }
+            io::ErrorKind::IsADirectory => {
+                Some("a folder is in its place: move it away, or name a file".into())
+            }
             io::ErrorKind::PermissionDenied => Some("check who owns it and its permissions".into()),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
-                "free some space, then run the command again: what was begun is finished or undone"
+                "free some space (`skills cache clear` may), then run the command again: what was begun is finished or undone"
                     .into(),
             ),
             _ => None,
@@ -102,6 +105,17 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).at("read", path),
     }
+}
+
+/// The beginning of a file, at most one byte more than `bytes_max`: whoever gets that much knows
+/// that there is more. A device or a pipe has no length to ask for, and need not end.
+pub fn read_start(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Makes a folder and its parents. A folder that is made here can be entered by its owner only if

@@ -116,6 +116,11 @@ pub enum InstallError {
         place: String,
         found: String,
     },
+    /// Offline, and the cache lacks it.
+    #[error(
+        "{name} was never fetched from {place} on this machine, and nothing is fetched offline"
+    )]
+    NotFetched { name: SkillName, place: String },
     /// Files were changed after they were installed, and the new version changes them too.
     #[error("{name} was changed here: {}", shown_conflicts(conflicts))]
     LocalChanges {
@@ -186,6 +191,7 @@ impl Explain for InstallError {
             Self::OtherRegistry { .. } => "registry-unknown",
             Self::NotLocked { .. } => "not-locked",
             Self::SourceMoved { .. } => "source-moved",
+            Self::NotFetched { .. } => "not-cached",
             Self::NameTaken { .. } => "name-in-use",
             Self::AskedTwice { .. } => "asked-twice",
             Self::AliasForSeveral { .. } => "alias-for-several",
@@ -204,6 +210,7 @@ impl Explain for InstallError {
             Self::NoSkill { .. } | Self::NothingPicked { .. } | Self::NotInstalled { .. } => {
                 Fault::NotFound
             }
+            Self::NotFetched { .. } => Fault::Unavailable,
             Self::OtherSkill { .. }
             | Self::HiddenDependency { .. }
             | Self::VersionChanged { .. } => Fault::Denied,
@@ -229,6 +236,7 @@ impl Explain for InstallError {
             }
             Self::OtherRegistry { registry, .. } => format!("add it: skills registry add NAME {registry}"),
             Self::NotLocked { .. } | Self::SourceMoved { .. } => "bring the lockfile up to date: skills lock".into(),
+            Self::NotFetched { .. } => "leave out --offline once; after that the cache has it".into(),
             Self::NameTaken { .. } => {
                 "install it under another name with --as NAME, or take the other's place with --force".into()
             }

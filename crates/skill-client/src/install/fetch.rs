@@ -17,6 +17,7 @@ use crate::api::{ApiError, Client, Download, ReleaseDetail};
 use crate::cache::{CachedTree, Unpacked};
 use crate::events::{Event, Throttle};
 use crate::resolver::{Plan, Planned};
+use crate::source::{GitSource, Origin};
 use crate::verify::{Claim, Locked, TrustError, Verdict};
 
 /// Skills that are fetched at the same time.
@@ -151,6 +152,15 @@ impl Installer<'_> {
         decision: &Decision,
         now: Timestamp,
     ) -> Result<Arrived, InstallError> {
+        if let Some(arrived) = self.fetched_before(planned, decision)? {
+            return Ok(arrived);
+        }
+        if self.client.is_offline() && matches!(decision.source, Origin::Git { .. }) {
+            return Err(InstallError::NotFetched {
+                name: decision.name.clone(),
+                place: decision.source.to_string(),
+            });
+        }
         let local = self.load_again(request, decision, now).await?;
         if version_identity(&local.version) != version_identity(&decision.version) {
             return Err(InstallError::SourceMoved {
@@ -172,6 +182,51 @@ impl Installer<'_> {
             }
             _ => self.take_local(&local, decision),
         }
+    }
+
+    /// The skill of this commit, if it was fetched before: a commit never holds anything else.
+    fn fetched_before(
+        &self,
+        planned: &Planned,
+        decision: &Decision,
+    ) -> Result<Option<Arrived>, InstallError> {
+        let Origin::Git { url, commit, path } = &decision.source else {
+            return Ok(None);
+        };
+        let record = self
+            .cache
+            .fetched_from(&decision.source, &decision.package)?
+            .filter(|record| {
+                record.version == decision.version
+                    && planned
+                        .release
+                        .sha256
+                        .is_none_or(|locked| locked == record.checksum)
+            });
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        let Some(tree) = self.cache.tree(&record.tree)? else {
+            return Ok(None);
+        };
+        let options = ReadOptions {
+            folder_name: None,
+            version: Some(record.version.clone()),
+        };
+        let what = decision.source.to_string();
+        let skill = Skill::from_tree(tree.files().clone(), &options)
+            .map_err(|source| InstallError::Invalid { what, source })?;
+        let spec = GitSource::at_commit(url, commit, path.as_deref())?;
+        Ok(Some(Arrived {
+            name: decision.name.clone(),
+            files: Files::Cached(tree),
+            record,
+            manifest: skill.manifest,
+            verdict: Verdict::Unsigned,
+            spec: Some(spec.to_string()),
+            size: None,
+            yank_reason: None,
+        }))
     }
 
     async fn fetch_release(

@@ -12,7 +12,7 @@ use skill_signing::Statement;
 use super::decide::Decision;
 use super::{InstallError, InstallRequest, Installer, Wanted};
 use crate::events::Event;
-use crate::fsx::At as _;
+use crate::fsx::{At as _, read_start};
 use crate::git;
 use crate::source::{GitSource, Origin, SkillSource};
 use crate::verify::{Claim, Verdict};
@@ -167,13 +167,15 @@ impl Installer<'_> {
         now: Timestamp,
     ) -> Result<LocalSkill, InstallError> {
         let what = path.display().to_string();
-        let bytes: Bytes = std::fs::read(path).at("read", path)?.into();
-        let tree = SkillTree::read_archive(&bytes, &Limits::default()).map_err(|source| {
-            InstallError::Archive {
+        let limits = Limits::default();
+        // What is larger is refused by the reader.
+        let bytes = read_start(path, limits.archive_bytes_max).at("read", path)?;
+        let bytes = Bytes::from(bytes);
+        let tree =
+            SkillTree::read_archive(&bytes, &limits).map_err(|source| InstallError::Archive {
                 what: what.clone(),
                 source,
-            }
-        })?;
+            })?;
         let origin = Origin::File(path.to_owned());
         let mut skill = read_skill(tree, &what, Version::new(0, 0, 0), origin, what.clone())?;
         skill.checksum = Sha256::of(&bytes);

@@ -47,7 +47,7 @@ use crate::fsx::{self, FsError};
 use crate::paths::PROJECT_FILE;
 use crate::resolver::Requirement;
 use crate::source::SkillSource;
-use crate::toml_text::TomlProblem;
+use crate::toml_text::{Source, TomlProblem};
 
 /// A skill that the project wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,6 +228,22 @@ impl Project {
 
     pub fn file(&self) -> &Path {
         &self.path
+    }
+
+    /// The line on which the value under these keys stands, from 1.
+    pub(crate) fn line_of(&self, keys: &[&str]) -> Option<u32> {
+        // Only a text that was just read knows where things stand.
+        let text = self.document.to_string();
+        let source = Source {
+            file: PROJECT_FILE,
+            text: &text,
+        };
+        let document = source.parse().ok()?;
+        let mut item = document.as_item();
+        for key in keys {
+            item = item.get(key)?;
+        }
+        item.span().map(|span| source.line(span))
     }
 
     /// What is asked of the default registry under the skill's own name: the resolver's direct

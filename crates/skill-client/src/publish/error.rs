@@ -24,6 +24,16 @@ pub enum PublishError {
     Challenge(#[from] ChallengeError),
     #[error(transparent)]
     File(#[from] FsError),
+    /// The registry does not know the key, and this user or token may not make it known.
+    #[error(
+        "{registry} does not know the signing key {fingerprint}, and it could not be registered: {reason}"
+    )]
+    KeyNotRegistered {
+        fingerprint: String,
+        registry: String,
+        #[source]
+        reason: Box<PublishError>,
+    },
     #[error("there is no SKILL.md in {}", .path.display())]
     NoSkill { path: PathBuf },
     #[error("the folder {} is refused: {source}", .path.display())]
@@ -94,6 +104,7 @@ impl PublishError {
 impl Explain for PublishError {
     fn code(&self) -> &'static str {
         match self {
+            Self::KeyNotRegistered { .. } => "key-not-registered",
             Self::NoSkill { .. } => "no-skill-md",
             Self::TooLarge { .. } => "archive-too-large",
             Self::NoVersion { .. } => "version-missing",
@@ -106,6 +117,7 @@ impl Explain for PublishError {
 
     fn fault(&self) -> Fault {
         match self {
+            Self::KeyNotRegistered { .. } => Fault::Denied,
             Self::NoSkill { .. } => Fault::NotFound,
             Self::TooLarge { .. }
             | Self::NoVersion { .. }
@@ -118,6 +130,23 @@ impl Explain for PublishError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
+            Self::KeyNotRegistered {
+                fingerprint,
+                registry,
+                reason,
+            } => {
+                let register = format!("skills key register {fingerprint} --registry {registry}");
+                match reason.code() {
+                    "scope-insufficient" | "role-insufficient" => format!(
+                        "somebody who is signed in to the account registers the key once: \
+                         skills login --registry {registry}, then {register}; \
+                         or use a token that has the scope `keys` too"
+                    ),
+                    _ => reason
+                        .help()
+                        .unwrap_or_else(|| format!("register it, then publish again: {register}")),
+                }
+            }
             Self::NoSkill { .. } => "name a folder that holds one, or make one: skills init".into(),
             Self::TooLarge { .. } => "leave out what agents do not need: name it in .skillignore".into(),
             Self::NoVersion { .. } => {

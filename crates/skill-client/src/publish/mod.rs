@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::Serialize;
 use skill_format::{
-    Diagnostic, Limits, Manifest, ReadOptions, Sha256, Skill, SkillName, SkillTree, Version, lint,
-    parse_version,
+    Diagnostic, Explain as _, Fault, InvalidSkill, Limits, Manifest, ReadOptions, Sha256, Skill,
+    SkillName, SkillTree, Version, lint, parse_version,
 };
 use skill_signing::{Fingerprint, SecretKey, Statement, sign};
 
@@ -20,10 +20,10 @@ pub use batch::{BatchOutcome, Skipped};
 pub use challenge::ChallengeError;
 pub use error::PublishError;
 
-use crate::api::{ApiError, Client, Publication, ReleaseDetail};
+use crate::api::{Client, Publication, ReleaseDetail};
 use crate::clock::Clock;
 use crate::events::{Event, Observer};
-use crate::fsx::At as _;
+use crate::fsx::{At as _, read_start};
 use crate::install::skill_folders;
 
 /// Everything that publishing works with.
@@ -62,7 +62,7 @@ pub struct Prepared {
     pub version: Version,
     pub archive: Bytes,
     pub checksum: Sha256,
-    /// What a linter says. The registry may be stricter or more lenient about it.
+    /// What a linter says; no errors. The registry may be stricter about it.
     pub remarks: Vec<Diagnostic>,
     /// A signature that lies beside the archive.
     pub signature: Option<String>,
@@ -123,7 +123,8 @@ pub fn prepare(path: &Path, version: Option<&Version>) -> Result<Prepared, Publi
         let archive = tree.pack();
         (tree, archive, None)
     } else {
-        let archive = std::fs::read(path).at("read", path)?;
+        let archive = read_start(path, limits.archive_bytes_max).at("read", path)?;
+        check_size(path, &archive, &limits)?;
         let refused = |source| PublishError::Archive {
             path: path.to_owned(),
             source,
@@ -132,11 +133,17 @@ pub fn prepare(path: &Path, version: Option<&Version>) -> Result<Prepared, Publi
         (tree, archive, read_signature(path)?)
     };
     check_size(path, &archive, &limits)?;
-    let remarks = lint(&tree, None);
+    let remarks = lint(&tree, folder_name(path).as_deref());
     let invalid = |source| PublishError::Invalid {
         path: path.to_owned(),
         source,
     };
+    // What the specification forbids no registry takes: nothing is sent only to be refused.
+    if remarks.iter().any(Diagnostic::is_error) {
+        return Err(invalid(InvalidSkill {
+            diagnostics: remarks,
+        }));
+    }
     let skill = Skill::from_tree(tree, &ReadOptions::default()).map_err(invalid)?;
     let (version, version_is_given) = match (skill.manifest.version.clone(), version) {
         (Some(stated), None) => (stated, false),
@@ -171,6 +178,17 @@ pub fn prepare(path: &Path, version: Option<&Version>) -> Result<Prepared, Publi
         signature,
         version_is_given,
     })
+}
+
+/// The name that the skill's own must be equal to. An archive lies in no folder of its own.
+fn folder_name(path: &Path) -> Option<String> {
+    if !path.is_dir() {
+        return None;
+    }
+    // `.` has no name of its own.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = real.file_name()?;
+    Some(name.to_string_lossy().into_owned())
 }
 
 fn check_size(path: &Path, archive: &[u8], limits: &Limits) -> Result<(), PublishError> {
@@ -228,27 +246,34 @@ impl Publisher<'_> {
                 check_release(skill, &release)?;
                 Ok(published(skill, signer, PublishState::Published))
             }
-            Err(error) if error.is("version-exists") => match self.existing(skill).await? {
-                Some(there) if is_this(skill, signer.as_deref(), &there) => {
-                    Ok(published(skill, signer, PublishState::AlreadyThere))
+            Err(PublishError::Api(error)) if error.is("version-exists") => {
+                match self.existing(skill).await {
+                    Ok(Some(there)) if is_this(skill, signer.as_deref(), &there) => {
+                        Ok(published(skill, signer, PublishState::AlreadyThere))
+                    }
+                    // A token that may publish and not read: what the registry said first counts.
+                    Err(denied) if denied.fault() != Fault::Denied => Err(denied),
+                    _ => Err(error.into()),
                 }
-                _ => Err(error.into()),
-            },
-            Err(error) => Err(error.into()),
+            }
+            Err(error) => Err(error),
         }
     }
 
     /// Sends it; if the registry does not know the key, registers the key and sends it again.
-    async fn send(&self, publication: &Publication) -> Result<ReleaseDetail, ApiError> {
+    async fn send(&self, publication: &Publication) -> Result<ReleaseDetail, PublishError> {
         match (self.client.publish(publication).await, &self.signer) {
             (Err(error), Some(signer)) if error.is("key-not-registered") => {
-                // The refusal of the skill says more than that of the key.
-                if self.register_key(signer).await.is_err() {
-                    return Err(error);
+                if let Err(reason) = self.register_key(signer).await {
+                    return Err(PublishError::KeyNotRegistered {
+                        fingerprint: signer.key.fingerprint().to_string(),
+                        registry: self.client.registry().url.to_string(),
+                        reason: Box::new(reason),
+                    });
                 }
-                self.client.publish(publication).await
+                Ok(self.client.publish(publication).await?)
             }
-            (result, _) => result,
+            (result, _) => Ok(result?),
         }
     }
 

@@ -125,6 +125,12 @@ fn checked(schema: &Value, input: Vec<u8>) -> Result<Vec<u8>, RunError> {
             Err(error) if value.is_object() => return Err(error.into()),
             Err(error) => RunError::from(error),
         },
+        Err(_)
+            if input.iter().all(u8::is_ascii_whitespace)
+                && as_only_text(schema, &input).is_none() =>
+        {
+            return Err(RunError::InputMissing);
+        }
         Err(source) => RunError::InputNotJson { source },
     };
     match as_only_text(schema, &input) {

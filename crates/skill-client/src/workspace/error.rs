@@ -19,8 +19,15 @@ pub enum WorkspaceError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A registry that the project names and nobody knows.
-    #[error("{0}")]
-    Registry(#[from] ConfigError),
+    #[error("{source}")]
+    Registry {
+        #[source]
+        source: ConfigError,
+        /// Of `skills.toml`, from 1.
+        line: Option<u32>,
+        /// Dotted, as in `policy.registry`.
+        field: String,
+    },
     /// An entry of `skills.toml` that names nothing installable.
     #[error("{source}")]
     Source {
@@ -53,7 +60,7 @@ impl WorkspaceError {
         Some(match self {
             Self::Project(error) => error,
             Self::Lock(error) => error,
-            Self::Registry(error) => error,
+            Self::Registry { source, .. } => source,
             Self::Source { source, .. } => source,
             _ => return None,
         })
@@ -92,7 +99,10 @@ impl Explain for WorkspaceError {
             Self::Unknown { nearest, .. } => {
                 did_you_mean(nearest).unwrap_or_else(|| "add it: skills install NAME".to_owned())
             }
-            Self::Registry(ConfigError::UnknownRegistry { name, .. }) => format!(
+            Self::Registry {
+                source: ConfigError::UnknownRegistry { name, .. },
+                ..
+            } => format!(
                 "name its address under [registries] in {PROJECT_FILE}, or for yourself: \
                  skills registry add {name} URL"
             ),
@@ -110,9 +120,10 @@ impl Explain for WorkspaceError {
                 line: None,
                 field: Some(format!("skills.{skill}")),
             }),
-            Self::Registry(_) => Some(Place {
+            Self::Registry { line, field, .. } => Some(Place {
                 file: Some(PROJECT_FILE.into()),
-                ..Place::default()
+                line: *line,
+                field: Some(field.clone()),
             }),
             _ => self.inner().and_then(Explain::place),
         }

@@ -96,18 +96,40 @@ impl Workspace {
     pub fn default_registry(&self, config: &Config) -> Result<Option<Registry>, WorkspaceError> {
         let policy = &self.project.wishes().policy;
         let wanted = policy.registry.as_deref();
-        let found = wanted.map(|wanted| self.registry(config, wanted));
-        Ok(found.transpose()?)
+        let found = wanted.map(|wanted| self.named(config, wanted, &["policy", "registry"]));
+        found.transpose()
+    }
+
+    /// As [`Workspace::registry`], for a name that stands in `skills.toml` under these keys.
+    fn named(
+        &self,
+        config: &Config,
+        wanted: &str,
+        keys: &[&str],
+    ) -> Result<Registry, WorkspaceError> {
+        let found = self.registry(config, wanted);
+        found.map_err(|source| WorkspaceError::Registry {
+            source,
+            line: self.project.line_of(keys),
+            field: keys.join("."),
+        })
     }
 
     /// Every registry that the project names.
     pub fn registries(&self, config: &Config) -> Result<Vec<Registry>, WorkspaceError> {
         let wishes = self.project.wishes();
         let named = wishes.registries.keys();
-        let used = wishes.skills.values().filter_map(own_registry);
-        let all: BTreeSet<&str> = named.map(String::as_str).chain(used).collect();
+        let mut all: BTreeMap<&str, Vec<&str>> = named
+            .map(|name| (name.as_str(), vec!["registries", name]))
+            .collect();
+        for wish in wishes.skills.values() {
+            if let Some(wanted) = own_registry(wish) {
+                let keys = || vec!["skills", wish.name.as_str(), "registry"];
+                all.entry(wanted).or_insert_with(keys);
+            }
+        }
         all.into_iter()
-            .map(|wanted| Ok(self.registry(config, wanted)?))
+            .map(|(wanted, keys)| self.named(config, wanted, &keys))
             .chain(self.default_registry(config).transpose())
             .collect()
     }
@@ -116,7 +138,8 @@ impl Workspace {
         let mut addresses = BTreeMap::new();
         for wish in self.project.wishes().skills.values() {
             if let Some(wanted) = own_registry(wish) {
-                let registry = self.registry(config, wanted)?;
+                let keys = ["skills", wish.name.as_str(), "registry"];
+                let registry = self.named(config, wanted, &keys)?;
                 addresses.insert(wish.installed_name().clone(), registry.url.to_string());
             }
         }

@@ -29,7 +29,7 @@ pub struct LoginArgs {
     pub register: bool,
 }
 
-/// Sign out: the tokens are revoked and forgotten.
+/// Sign out: the session is ended and forgotten. An API token is forgotten only.
 #[derive(Debug, Args)]
 pub struct LogoutArgs {
     #[command(flatten)]
@@ -62,9 +62,9 @@ pub enum TokenAction {
         /// Only for skills that match this pattern, such as team-*
         #[arg(long = "skill", value_name = "PATTERN", value_delimiter = ',')]
         skills: Vec<String>,
-        /// Days until it expires
-        #[arg(long, value_name = "DAYS", default_value_t = 90)]
-        expires: u32,
+        /// Days until it expires [default: the registry's, or the end of the token that you signed in with]
+        #[arg(long, value_name = "DAYS")]
+        expires: Option<u32>,
         #[command(flatten)]
         registry: RegistryArg,
     },
@@ -75,7 +75,7 @@ pub enum TokenAction {
     },
     /// Revoke a token
     Revoke {
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         id: String,
         #[command(flatten)]
         registry: RegistryArg,
@@ -102,7 +102,7 @@ pub enum OwnerAction {
     Add {
         #[arg(value_name = "SKILL")]
         skill: String,
-        #[arg(value_name = "USER")]
+        #[arg(value_name = "USER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         user: String,
         #[command(flatten)]
         registry: RegistryArg,
@@ -111,7 +111,7 @@ pub enum OwnerAction {
     Remove {
         #[arg(value_name = "SKILL")]
         skill: String,
-        #[arg(value_name = "USER")]
+        #[arg(value_name = "USER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         user: String,
         #[command(flatten)]
         registry: RegistryArg,

@@ -77,4 +77,7 @@ pub struct DbTarget {
         hide_env_values = true
     )]
     pub database: Option<String>,
+    /// Folder with the hub's data, as `up` and `serve` were given it; overrides the file
+    #[arg(long, value_name = "DIR", env = "SKILLS_DATA")]
+    pub data: Option<PathBuf>,
 }

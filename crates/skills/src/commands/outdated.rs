@@ -75,18 +75,7 @@ fn show(rows: &[OutdatedRow], args: &OutdatedArgs, context: &Context) {
         .filter(|row| args.all || row.needs_attention())
         .collect();
     if shown.is_empty() {
-        let count = |standing| rows.iter().filter(|row| row.standing == standing).count();
-        let current = count(Standing::UpToDate);
-        let verb = if current == 1 {
-            "skill is"
-        } else {
-            "skills are"
-        };
-        let local = match count(Standing::Local) {
-            0 => String::new(),
-            local => format!("; {local} not from a registry"),
-        };
-        return printer.done("Done", format!("{current} {verb} up to date{local}"));
+        return printer.line(nothing_to_do(rows));
     }
     let version = |version: &Option<Version>| {
         let text = version.as_ref().map(ToString::to_string);
@@ -105,6 +94,43 @@ fn show(rows: &[OutdatedRow], args: &OutdatedArgs, context: &Context) {
             ]
         }),
     );
+}
+
+/// What there is to say where nothing needs attention: one sentence.
+fn nothing_to_do(rows: &[OutdatedRow]) -> String {
+    let count = |standing| rows.iter().filter(|row| row.standing == standing).count();
+    let said = |count: usize, one: &str, many: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        more => Some(format!("{more} {many}")),
+    };
+    let parts = [
+        said(
+            count(Standing::UpToDate),
+            "skill is up to date",
+            "skills are up to date",
+        ),
+        said(
+            count(Standing::Local),
+            "does not come from a registry",
+            "do not come from a registry",
+        ),
+        said(
+            count(Standing::Unknown),
+            "is not in its registry",
+            "are not in their registries",
+        ),
+        said(
+            count(Standing::Unreachable),
+            "could not be asked about",
+            "could not be asked about",
+        ),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => "No skills are installed.".to_owned(),
+        false => parts.join(", ") + ".",
+    }
 }
 
 fn remark(row: &OutdatedRow) -> String {

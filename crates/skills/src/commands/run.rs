@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
-use skill_client::Store;
 use skill_client::run::{self, Capture, Ended, Outcome, Prepared, Sink, Stream};
+use skill_client::{Store, fsx};
 use skill_format::{Manifest, ReadOptions, SkillName, read_manifest};
 #[cfg(target_os = "linux")]
 use skill_runtime::{Contained, Rules};
@@ -195,7 +195,9 @@ fn find(skill: &str, context: &Context) -> Result<Found, Failure> {
 fn input(args: &RunArgs, context: &Context) -> Result<Vec<u8>, Failure> {
     if let Some(file) = &args.input_file {
         let path = context.resolve(file);
-        return std::fs::read(&path).map_err(|error| io_failure(&path, "read", &error));
+        let bytes = fsx::read_start(&path, INPUT_BYTES_MAX)
+            .map_err(|error| io_failure(&path, "read", &error))?;
+        return bounded(bytes);
     }
     match args.input.as_deref() {
         Some(text) if text != "-" => Ok(text.as_bytes().to_vec()),
@@ -214,15 +216,20 @@ fn input(args: &RunArgs, context: &Context) -> Result<Vec<u8>, Failure> {
                 .map_err(|error| {
                     Failure::bad_input("stdin", format!("standard input cannot be read: {error}"))
                 })?;
-            if bytes.len() as u64 > INPUT_BYTES_MAX {
-                return Err(Failure::bad_input(
-                    "input-too-large",
-                    format!("the input is larger than {INPUT_BYTES_MAX} bytes"),
-                ));
-            }
-            Ok(bytes)
+            bounded(bytes)
         }
     }
+}
+
+fn bounded(bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    if bytes.len() as u64 > INPUT_BYTES_MAX {
+        return Err(Failure::bad_input(
+            "input-too-large",
+            format!("the input is larger than {INPUT_BYTES_MAX} bytes"),
+        )
+        .with_help("give the skill a path or a part of it instead"));
+    }
+    Ok(bytes)
 }
 
 /// Passes output on as it comes, byte for byte.

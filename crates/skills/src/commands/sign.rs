@@ -117,5 +117,6 @@ fn read_archive(path: &Path) -> Result<Vec<u8>, Failure> {
         )
         .at_file(path));
     }
-    std::fs::read(path).map_err(cannot_read)
+    // What has no length, such as a pipe, is refused by the reader if it is too long.
+    fsx::read_start(path, max).map_err(cannot_read)
 }

@@ -22,12 +22,16 @@ pub fn run(args: &TokenArgs, context: &Context) -> Result<(), Failure> {
                 name: name.clone(),
                 scopes: scopes.clone(),
                 skills: skills.clone(),
-                expires_in_days: Some(*expires),
+                expires_in_days: *expires,
             };
             let created = context.block_on(async { Ok(client.create_token(&wanted).await?) })?;
-            context
-                .printer
-                .note("this is the only time that the token is shown");
+            context.printer.note(match created.info.expires_at {
+                Some(end) => format!(
+                    "this is the only time that the token is shown; it ends on {}",
+                    end.strftime("%Y-%m-%d at %H:%M UTC")
+                ),
+                None => "this is the only time that the token is shown".to_owned(),
+            });
             context.printer.line(created.token.expose());
             let mut document = as_json(&created.info);
             document["token"] = created.token.expose().into();

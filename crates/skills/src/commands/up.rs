@@ -41,7 +41,7 @@ pub fn run(args: &UpArgs, context: &Context) -> Result<(), Failure> {
     wiring::start_logging(&config, context)?;
     wiring::run_server(async {
         let (app, listener) = wiring::open_hub(config).await?;
-        let token = admin_token(&app).await?;
+        let token = admin_token(&app, context).await?;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = tokio::spawn(hub::serve(listener, app.clone(), async move {
             tokio::select! {
@@ -73,20 +73,31 @@ pub fn run(args: &UpArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
-/// Makes the administrator at the first start and finds its token at every later one. A hub that
-/// was set up otherwise has none here.
-async fn admin_token(app: &App) -> Result<Option<Secret>, Failure> {
+/// Makes the administrator at the first start and finds its token at every later one; one that has
+/// ended is replaced. A hub that was set up otherwise has none here.
+async fn admin_token(app: &App, context: &Context) -> Result<Option<Secret>, Failure> {
     let file = app.config().data_folder.join(TOKEN_FILE);
-    if let Some(bytes) = fsx::read_optional(&file)? {
-        let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-        return Ok(Some(Secret::new(text)));
+    let failed = |error: hub::auth::BootstrapError| {
+        Failure::failed("bootstrap", error.to_string()).at_file(&file)
+    };
+    let stored = fsx::read_optional(&file)?;
+    if let Some(bytes) = &stored {
+        let text = String::from_utf8_lossy(bytes).trim().to_owned();
+        if app.auth().is_good_token(&text).await.map_err(failed)? {
+            return Ok(Some(Secret::new(text)));
+        }
     }
-    let made = app
-        .auth()
-        .bootstrap_admin(ADMIN)
-        .await
-        .map_err(|error| Failure::failed("bootstrap", error.to_string()))?;
+    let mut made = app.auth().bootstrap_admin(ADMIN).await.map_err(failed)?;
+    if made.is_none() && stored.is_some() {
+        made = app.auth().renew_admin(ADMIN).await.map_err(failed)?;
+    }
     let Some(admin) = made else { return Ok(None) };
+    if stored.is_some() {
+        context.printer.note(format!(
+            "the token in {} had ended; there is a new one now",
+            shown(&file, context)
+        ));
+    }
     fsx::write_atomic(
         &file,
         format!("{}\n", admin.expose_token()).as_bytes(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::json;
+use skill_client::fsx;
 use skill_format::{Diagnostic, Explain, Limits, SKILL_MD, Severity, SkillTree, discover, lint};
 
 use crate::cli::author::ValidateArgs;
@@ -133,7 +134,7 @@ fn check_archive(path: &Path) -> Vec<Diagnostic> {
         let message = format!("the archive has {size} bytes, more than the {max} that are allowed");
         return vec![Diagnostic::error("limit-archive-size", message)];
     }
-    let bytes = match std::fs::read(path) {
+    let bytes = match fsx::read_start(path, max) {
         Ok(bytes) => bytes,
         Err(error) => {
             return vec![Diagnostic::error(

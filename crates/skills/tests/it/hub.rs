@@ -20,7 +20,24 @@ pub struct Hub {
 impl Hub {
     /// Starts the server on a free port with its data in `data`.
     pub fn start(data: &Path, database: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_skills"))
+        Self::start_as(
+            &mut Command::new(env!("CARGO_BIN_EXE_skills")),
+            data,
+            database,
+        )
+    }
+
+    /// As [`Hub::start`]; a write beyond [`Hub::limit_files`] fails instead of ending the server.
+    pub fn start_for_limits(data: &Path, database: &str) -> Self {
+        // An ignored signal stays ignored in the program that is started.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        shell.arg(env!("CARGO_BIN_EXE_skills"));
+        Self::start_as(&mut shell, data, database)
+    }
+
+    fn start_as(program: &mut Command, data: &Path, database: &str) -> Self {
+        let mut child = program
             .args([
                 "serve",
                 "--bind",
@@ -35,6 +52,7 @@ impl Hub {
             .env_clear()
             .env("HOME", data)
             .env("NO_COLOR", "1")
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("RUST_LOG", "info,hub::access=warn")
             .current_dir(data)
             .stdin(Stdio::null())
@@ -79,6 +97,17 @@ impl Hub {
         hub
     }
 
+    /// How far files may be written from now on, in bytes: what a full disk is like. `None`: any.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let status = Command::new("prlimit")
+            .arg(format!("--pid={}", self.child.id()))
+            .arg(format!("--fsize={limit}:"))
+            .status()
+            .expect("prlimit runs");
+        assert!(status.success());
+    }
+
     /// SIGKILL: no handler runs, nothing is flushed.
     pub fn kill(&mut self) {
         self.child.kill().expect("the server can be killed");
@@ -115,6 +144,36 @@ fn drain(
             let _ = lines.send((name, line));
         }
     });
+}
+
+/// Starts `skills up` on a free port and ends it; what it says once it is up, as JSON.
+pub fn up_and_down(data: &Path) -> serde_json::Value {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_skills"))
+        .args(["up", "--bind", "127.0.0.1:0", "--json", "--data"])
+        .arg(data)
+        .env_clear()
+        .env("HOME", data)
+        .current_dir(data.parent().expect("a parent"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut text = String::new();
+    for line in lines.by_ref().map_while(Result::ok) {
+        text.push_str(&line);
+        if line == "}" {
+            break;
+        }
+    }
+    // It drains and ends by itself; dead or alive, the document is what counts.
+    let mut hub = Hub {
+        child,
+        url: String::new(),
+        token: None,
+    };
+    assert_eq!(hub.stop(), Some(0), "{text}");
+    serde_json::from_str(&text).expect("one JSON document")
 }
 
 /// Which database a test runs on.
@@ -154,4 +213,59 @@ fn connections_that_wait_for_a_person_are_not_used_again() {
     let served = hub::HubConfig::default().limits.header_seconds_max;
     let kept = skill_client::http::POOL_IDLE_MAX.as_secs();
     assert!(2 * kept < served, "the client keeps what the hub closes");
+}
+
+#[test]
+fn the_database_of_a_data_folder_is_looked_at_and_not_made() {
+    let sandbox = crate::support::Sandbox::new();
+    let data = sandbox.project().join("skills-data");
+    let missing = sandbox.run(&["db", "status", "--data", "skills-data"]);
+    assert_eq!(missing.code(), 2, "{}", missing.snapshot());
+    assert!(
+        missing.stderr().contains("skills-data"),
+        "{}",
+        missing.snapshot()
+    );
+    assert!(!data.exists(), "looking makes nothing");
+
+    std::fs::create_dir(&data).expect("a folder");
+    let url = format!("sqlite:{}", data.join("hub.sqlite").display());
+    Hub::start(&data, &url).stop();
+    let from = |arguments: &[&str]| sandbox.run(arguments).ok().json();
+    let there = from(&["--json", "db", "status", "--data", "skills-data"]);
+    assert_eq!(there["current"], true);
+    let mut command = sandbox.command(&["--json", "db", "status"]);
+    let by_environment = sandbox.finish(command.env("SKILLS_DATA", &data)).ok();
+    assert_eq!(by_environment.json(), there);
+    let migrated = from(&["--json", "db", "migrate", "--data", "skills-data"]);
+    assert_eq!(migrated["applied"], serde_json::json!([]));
+}
+
+#[test]
+fn up_replaces_an_administrator_s_token_that_has_ended() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let file = data.join("admin-token");
+    let first = up_and_down(&data);
+    assert_ne!(first["published"], 0);
+    let token = std::fs::read_to_string(&file).expect("a token");
+    // As after its ninety days.
+    std::fs::write(&file, "skl_0123456789abcdef0123456789abcdef_gone\n").expect("written");
+    let second = up_and_down(&data);
+    assert_eq!(second["published"], 0, "the examples are there already");
+    let renewed = std::fs::read_to_string(&file).expect("a token");
+    assert!(renewed.starts_with("skl_") && renewed != token);
+    up_and_down(&data);
+    assert_eq!(
+        std::fs::read_to_string(&file).expect("a token"),
+        renewed,
+        "a good one stays"
+    );
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| {
+        let metadata = std::fs::metadata(path).expect("there");
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode(&data), 0o700, "hashes of passwords are nobody else's");
+    assert_eq!(mode(&data.join("hub.sqlite")), 0o600);
 }

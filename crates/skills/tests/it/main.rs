@@ -1,10 +1,12 @@
 //! The program as people meet it: the real binary, its output and its exit codes.
 
+mod account;
 mod audit;
 mod authoring;
 mod cli_reference;
 mod crash;
 mod doctor;
+mod full_disk;
 mod hub;
 mod keys;
 mod mesh;

@@ -302,9 +302,9 @@ async fn outdated_shows_wanted_and_latest_and_what_was_withdrawn() {
     let manifest = "[skills]\ncharts = \"^1\"\ncolors = \"^1\"\nfonts = \"^1\"\nnotes = \"^1\"\n";
     let team = Team::new(&published, manifest).await;
     team.run(&["install"]).ok();
-    says(
-        &team.run(&["outdated", "--exit-code"]).ok(),
-        "4 skills are up to date",
+    assert_eq!(
+        team.run(&["outdated", "--exit-code"]).ok().stdout(),
+        "4 skills are up to date.\n"
     );
     for (name, version) in [("charts", "1.2.0"), ("charts", "2.0.0"), ("fonts", "3.0.0")] {
         team.publish(&skill(name, version)).await;

@@ -119,6 +119,72 @@ async fn a_folder_of_the_name_that_the_registry_lacks_is_suggested() {
     assert_eq!(team.locked(), ["many 1.1.0"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_nobody_knows_is_shown_where_it_is_named() {
+    let team = Team::new(&[], "").await;
+    for (manifest, place) in [
+        (
+            "[skills]\ncharts = \"*\"\n\n[policy]\nregistry = \"nowhere\"\n",
+            "skills.toml:5 (policy.registry)",
+        ),
+        (
+            "[skills]\nnotes = \"*\"\ncharts = { version = \"*\", registry = \"nowhere\" }\n",
+            "skills.toml:3 (skills.charts.registry)",
+        ),
+        (
+            "[skills]\n\n[skills.charts]\nversion = \"*\"\nregistry = \"nowhere\"\n",
+            "skills.toml:5 (skills.charts.registry)",
+        ),
+        (
+            "[skills]\ncharts = \"*\"\n[registries]\nnowhere = \"ftp://x\"\n",
+            "skills.toml:4 (registries.nowhere)",
+        ),
+    ] {
+        team.manifest(manifest);
+        let ran = team.run(&["install"]);
+        assert_eq!(ran.code(), 2, "{}", ran.snapshot());
+        says(&ran, place);
+        says(&ran, "help:");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_fetched_before_is_restored_offline() {
+    let team = Team::new(&[], "").await;
+    let repository = tempfile::tempdir().expect("a temporary folder");
+    let dir = repository.path();
+    git(dir, &["init", "--quiet", "--initial-branch", "main"]);
+    let text = "---\nname: one\ndescription: Only one does one.\nmetadata:\n  version: 1.0.0\n---\n\nDo it.\n";
+    std::fs::create_dir(dir.join("one")).expect("a folder");
+    std::fs::write(dir.join("one/SKILL.md"), text).expect("a file");
+    git(dir, &["add", "."]);
+    git(dir, &["commit", "--quiet", "--message", "one"]);
+    let url = format!("file://{}", dir.display());
+    team.run(&["install", &format!("{url}#main:one")]).ok();
+    let lock = team.read("skills.lock");
+    let store = team.sandbox.project().join(".skills");
+
+    // The repository is gone as well: nothing but the cache can have it.
+    std::fs::rename(dir.join(".git"), dir.join("gone")).expect("renamed");
+    for arguments in [
+        &["install", "--frozen", "--offline"][..],
+        &["install", "--offline"],
+        &["install", "--frozen"],
+    ] {
+        std::fs::remove_dir_all(&store).expect("removed");
+        team.run(arguments).ok();
+        assert_eq!(team.installed(), ["one 1.0.0"]);
+        assert_eq!(team.read("skills.lock"), lock);
+    }
+
+    std::fs::remove_dir_all(&store).expect("removed");
+    team.run(&["cache", "clear"]).ok();
+    let ran = team.run(&["install", "--frozen", "--offline"]);
+    refused(&ran, 1, "not-cached");
+    says(&ran, &url);
+    says(&ran, "leave out --offline");
+}
+
 fn git(dir: &Path, arguments: &[&str]) {
     let status = Command::new("git")
         .current_dir(dir)

@@ -87,6 +87,23 @@ fn a_time_out_ends_a_skill() {
 }
 
 #[test]
+fn blank_input_is_no_input_where_an_object_is_asked_for() {
+    let sandbox = Sandbox::new();
+    let schema = "entrypoints:\n  - name: run\n    command: scripts/run.sh\n    input-schema:\n      type: object\n      required: [a, b]\n";
+    skill(&sandbox, "cat\n", schema);
+    for blank in ["", " ", "\n \t\r\n"] {
+        let ran = sandbox.run(&["run", "./worker", blank, "--sandbox", "available"]);
+        assert_eq!(ran.code(), 2, "{}", ran.snapshot());
+        assert!(
+            ran.stderr().contains("[input-missing]"),
+            "{}",
+            ran.snapshot()
+        );
+        assert!(ran.stderr().contains("JSON document"), "{}", ran.snapshot());
+    }
+}
+
+#[test]
 fn a_skill_without_anything_to_run_is_told_so_before_its_input_is_read() {
     let sandbox = Sandbox::new();
     sandbox.skill("worker");

@@ -76,3 +76,63 @@ fn colours_obey_the_flag_and_the_environment() {
         coloured.stderr()
     );
 }
+
+#[test]
+fn a_file_without_an_end_is_refused_and_not_read_for_ever() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(&["key", "generate", "alice", "--no-passphrase"])
+        .ok();
+    for arguments in [
+        &["validate", "/dev/zero"][..],
+        &["verify", "/dev/zero"],
+        &["sign", "/dev/zero"],
+        &["publish", "/dev/zero"],
+    ] {
+        let ran = sandbox.run(arguments);
+        assert_ne!(ran.code(), 0, "{arguments:?}: {}", ran.snapshot());
+        let said = ran.stdout() + &ran.stderr();
+        assert!(said.contains("bytes"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn an_empty_name_is_wrong_usage_and_not_another_address() {
+    let sandbox = Sandbox::new();
+    for arguments in [
+        &["owner", "add", "greeter", ""][..],
+        &["owner", "remove", "greeter", ""],
+        &["token", "revoke", ""],
+    ] {
+        assert_eq!(sandbox.run(arguments).code(), 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure_that_is_told() {
+    let sandbox = Sandbox::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut command = sandbox.command(&["registry", "list"]);
+    command.stdout(full.expect("a Linux"));
+    let ran = sandbox.finish(&mut command);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.stderr().contains("[output]"), "{}", ran.snapshot());
+}
+
+#[test]
+fn help_for_a_reader_that_has_gone_is_no_failure() {
+    let sandbox = Sandbox::new();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = sandbox.command(&["help", "install"]);
+    command.stdout(writer);
+    assert_eq!(sandbox.finish(&mut command).code(), 0);
+}
+
+#[test]
+fn what_is_absurdly_long_is_not_repeated_in_full() {
+    let long = "a".repeat(100_000);
+    let ran = Sandbox::new().run(&["install", &long]);
+    assert_eq!(ran.code(), 2);
+    assert!(ran.stderr().len() < 30_000, "{}", ran.stderr().len());
+}

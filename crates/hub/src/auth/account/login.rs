@@ -151,7 +151,7 @@ impl AuthService {
 
 /// A username as it is looked up: no name is longer than 64 bytes, so neither is what is hashed
 /// and asked for.
-pub(in crate::auth) fn normalized_username(username: &str) -> String {
+pub(crate) fn normalized_username(username: &str) -> String {
     username
         .trim()
         .chars()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use hub_model::{NamePattern, Role, ScopeSet, TokenId};
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -33,6 +34,13 @@ pub struct Me {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "01931b7e-3d5c-7c1e-9a53-0b6f1c2d3e4f")]
     token_id: Option<TokenId>,
+    /// What the API token is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_name: Option<String>,
+    /// When the API token ends. A session goes on as long as it is used, within the hub's bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
 }
 
 /// Who am I
@@ -52,6 +60,10 @@ pub async fn me(
         Via::Session(_) => ("session", None),
         Via::ApiToken(id) => ("api-token", Some(id)),
     };
+    let token = match token_id {
+        Some(id) => auth.db.api_tokens().by_id(principal.tenant(), id).await?,
+        None => None,
+    };
     let grant = principal.grant();
     Ok(Json(Me {
         username: principal.username().to_owned(),
@@ -61,5 +73,7 @@ pub async fn me(
         tenant: tenant.map_or_else(|| principal.tenant().to_string(), |tenant| tenant.name),
         via,
         token_id,
+        expires_at: token.as_ref().and_then(|token| token.expires_at),
+        token_name: token.map(|token| token.name),
     }))
 }

@@ -33,7 +33,8 @@ pub struct CreateApiToken {
     /// Names or patterns with `*`; without it, every skill.
     #[schema(value_type = Option<Vec<String>>, example = json!(["acme-*"]))]
     skills: Option<Vec<NamePattern>>,
-    /// Days until it expires; the hub has a default and a maximum.
+    /// Days until it expires; the hub has a maximum. Without it, the hub's default, or the end of
+    /// the API token that makes this one if that comes first.
     expires_in_days: Option<u32>,
 }
 
@@ -129,7 +130,14 @@ impl AuthService {
         let expires_at =
             api_token::check(&wanted, maker.grant(), now)?.ok_or(CreateError::Life(days))?;
         narrowing::check_skills(skills, maker.grant().skills.as_deref())?;
-        narrowing::check_end(expires_at, self.end_of(maker).await?)?;
+        let own_end = self.end_of(maker).await?;
+        let expires_at = match request.expires_in_days {
+            Some(_) => {
+                narrowing::check_end(expires_at, own_end)?;
+                expires_at
+            }
+            None => own_end.map_or(expires_at, |own| own.min(expires_at)),
+        };
 
         let mut unit = self.db.begin().await?;
         // Locking the account makes two requests count one after the other.

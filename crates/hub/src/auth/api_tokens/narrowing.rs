@@ -11,8 +11,10 @@ pub enum TooBroad {
     EverySkill,
     #[error("you may not grant the skills `{0}`, which your own token leaves out")]
     Skills(NamePattern),
-    #[error("a token may not outlive the one that makes it")]
-    Outlives,
+    #[error(
+        "a token may not outlive the one that makes it, which ends at {end}; ask for an earlier end, or for none to get this one"
+    )]
+    Outlives { end: Timestamp },
 }
 
 /// Refuses skills beyond the maker's own. `None` stands for every skill.
@@ -34,7 +36,7 @@ pub fn check_skills(
 /// Refuses an end behind the maker's own. `None` stands for a maker without an end.
 pub fn check_end(wished: Timestamp, own: Option<Timestamp>) -> Result<(), TooBroad> {
     match own {
-        Some(end) if wished > end => Err(TooBroad::Outlives),
+        Some(end) if wished > end => Err(TooBroad::Outlives { end }),
         _ => Ok(()),
     }
 }
@@ -79,7 +81,11 @@ mod tests {
     #[test]
     fn a_token_does_not_outlive_its_maker() {
         let at = |second| Timestamp::from_second(second).expect("in range");
-        assert_eq!(check_end(at(101), Some(at(100))), Err(TooBroad::Outlives));
+        let end = at(100);
+        assert_eq!(
+            check_end(at(101), Some(end)),
+            Err(TooBroad::Outlives { end })
+        );
         assert_eq!(check_end(at(100), Some(at(100))), Ok(()));
         assert_eq!(check_end(at(101), None), Ok(()));
     }

@@ -13,6 +13,7 @@ on_both!(
     a_token_cannot_hand_on_more_than_it_has,
     a_revoked_token_is_refused_at_once,
     a_token_ends_by_time,
+    without_a_wish_a_token_ends_with_the_token_that_makes_it_at_the_latest,
     the_last_use_is_noted,
     one_cannot_touch_the_tokens_of_others,
     wishes_are_checked,
@@ -212,6 +213,40 @@ async fn a_token_ends_by_time(hub: HubBuilder) {
     ci.get("/api/v1/auth/me")
         .await
         .assert_problem(401, "token-expired");
+}
+
+async fn without_a_wish_a_token_ends_with_the_token_that_makes_it_at_the_latest(hub: HubBuilder) {
+    let hub = hub.start().await;
+    let alice = hub.person("alice").await;
+    let made = make(
+        &alice,
+        json!({"name": "maker", "scopes": ["read"], "expiresInDays": 30}),
+    )
+    .await;
+    let maker = alice.with_token(&text(&made, "token"));
+    hub.clock().advance(SignedDuration::from_mins(1));
+    // As `skills up` leaves it: the maker itself lives for the default.
+    let child = make(&maker, json!({"name": "child", "scopes": ["read"]})).await;
+    assert_eq!(child["expiresAt"], made["expiresAt"]);
+    let beyond = maker
+        .post(
+            "/api/v1/auth/tokens",
+            json!({"name": "beyond", "scopes": ["read"], "expiresInDays": 30}),
+        )
+        .await
+        .assert_problem(403, "token-too-broad");
+    let end = text(&made, "expiresAt");
+    let detail = text(&beyond.json(), "detail");
+    assert!(detail.contains(&end), "{detail} does not name {end}");
+    // The token tells of itself.
+    let me = maker.get("/api/v1/auth/me").await.assert_status(200).json();
+    assert_eq!(me["expiresAt"], made["expiresAt"]);
+    assert_eq!(me["tokenName"], "maker");
+    let me = alice.get("/api/v1/auth/me").await.assert_status(200).json();
+    assert_eq!(
+        (&me["expiresAt"], &me["via"]),
+        (&Value::Null, &json!("session"))
+    );
 }
 
 async fn the_last_use_is_noted(hub: HubBuilder) {
