@@ -18,6 +18,8 @@ use crate::queue::Counts;
 
 /// How long the server may take for an answer before it is asked again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long to wait for news of the connection before it is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Bytes of a message beside its payload: names of requests are the longest.
 const HEADERS_MAX: usize = 4 * 1024;
 /// Publications that wait for their acknowledgement at a time.
@@ -139,10 +141,8 @@ impl Link {
     pub(super) async fn connected(&self) {
         let mut connects = self.connects();
         while !self.is_connected() {
-            // The sender lives as long as the client, which is ours.
-            if connects.changed().await.is_err() {
-                return;
-            }
+            // The client says so just before it is so, and might not say so at all.
+            let _ = tokio::time::timeout(LOOK_AGAIN, connects.changed()).await;
         }
     }
 
@@ -160,9 +160,10 @@ impl Link {
         }
     }
 
-    /// Whether the server takes no such payload. Before there is a connection the client knows a guess only.
+    /// Whether the server has said that it takes no such payload. Before, the client knows a guess only.
     pub(super) fn is_too_large(&self, payload: &Bytes) -> bool {
-        self.is_connected() && payload.len() + HEADERS_MAX > self.client.max_payload()
+        let max = self.client.server_info().max_payload;
+        max > 0 && payload.len() + HEADERS_MAX > max
     }
 
     /// Sends it off, and nothing more.
