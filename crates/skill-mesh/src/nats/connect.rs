@@ -278,7 +278,7 @@ mod tests {
             "nats://me:secret@",
             "nats://me:secret@a:port",
         ] {
-            let error = addresses(wrong).err().expect("refused");
+            let error = addresses(wrong).expect_err("refused");
             assert_eq!(error.code(), "mesh-bad-endpoint");
             assert!(!error.to_string().contains("secret"), "{error}");
         }

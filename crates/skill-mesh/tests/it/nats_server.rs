@@ -89,7 +89,8 @@ impl Server {
                 "nats-server does not listen: {}",
                 fs::read_to_string(folder.join("log")).unwrap_or_default()
             );
-            std::thread::sleep(Duration::from_millis(5));
+            // It tells by the file alone.
+            std::thread::park_timeout(Duration::from_millis(5));
         }
     }
 }
