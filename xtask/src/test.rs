@@ -66,7 +66,7 @@ pub fn run(arguments: &[String]) -> Outcome {
 
 /// Lints, type-checks and tests the Python agent against real brokers.
 fn python_agent() -> Outcome<Counts> {
-    let nats = tools::debian(&["nats-server", "/usr/sbin/nats-server"], "nats-server")?;
+    let nats = tools::nats_server()?;
     tools::debian(&["python3"], "python3-venv")?;
     let mut command = Command::new("sh");
     command

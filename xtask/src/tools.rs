@@ -62,6 +62,11 @@ pub fn debian(candidates: &[&str], package: &str) -> Outcome<PathBuf> {
     })
 }
 
+/// The NATS server, which Debian keeps out of ordinary users' PATH.
+pub fn nats_server() -> Outcome<PathBuf> {
+    debian(&["nats-server", "/usr/sbin/nats-server"], "nats-server")
+}
+
 /// PostgreSQL's `program`, of the newest installed version.
 pub fn postgres(program: &str) -> Outcome<PathBuf> {
     if let Some(found) = newest_postgres(program) {

@@ -166,7 +166,7 @@ impl Agent {
     ) -> Result<String, CallError> {
         let request = self.request(topic, intent, news.is_some())?;
         let (sender, mut replies) = mpsc::unbounded_channel();
-        let _entry = Entry::new(&self.0.pending, &request.request_id, sender)?;
+        let _entry = Entry::new(&self.0, &request.request_id, sender)?;
         let settings = &self.0.settings;
         let began = Instant::now();
         let mut resend = tokio::time::interval(settings.resend.max(Duration::from_millis(1)));
@@ -239,27 +239,28 @@ fn lock(pending: &Mutex<Pending>) -> MutexGuard<'_, Pending> {
 
 /// A request that is waited for, as long as this lives.
 struct Entry<'a> {
-    pending: &'a Mutex<Pending>,
+    agent: &'a Inner,
     id: &'a str,
 }
 
 impl<'a> Entry<'a> {
     fn new(
-        pending: &'a Mutex<Pending>,
+        agent: &'a Inner,
         id: &'a str,
         sender: mpsc::UnboundedSender<Reply>,
     ) -> Result<Self, CallError> {
-        let mut calls = lock(pending);
+        let mut calls = lock(&agent.pending);
         let calls = calls.as_mut().ok_or(CallError::Closed)?;
         calls.insert(id.to_owned(), sender);
-        Ok(Self { pending, id })
+        Ok(Self { agent, id })
     }
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        if let Some(calls) = &mut *lock(self.pending) {
+        if let Some(calls) = &mut *lock(&self.agent.pending) {
             calls.remove(self.id);
         }
+        self.agent.outlet.forget(self.id);
     }
 }

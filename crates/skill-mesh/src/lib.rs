@@ -2,7 +2,8 @@
 //! is answered once.
 //!
 //! The delivery rules stand in [`queue`], a state machine without I/O. A transport feeds it: the
-//! ZeroMQ [`proxy`], compatible with SkillScale's agents and servers, or [`memory`] within one process.
+//! ZeroMQ [`proxy`], compatible with SkillScale's agents and servers, or [`memory`] within one process. On
+//! [`nats`] the server keeps the same rules, and keeps requests.
 //! A [`worker`] runs requests on any transport, an [`agent`] sends them. This crate does not know what
 //! runs a skill (see [`worker::Executor`]), nor the registry, nor where settings come from.
 //!
@@ -41,6 +42,7 @@ pub mod connect;
 mod control;
 pub mod matcher;
 pub mod memory;
+pub mod nats;
 pub mod protocol;
 pub mod proxy;
 pub mod queue;

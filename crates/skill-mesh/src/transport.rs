@@ -57,6 +57,11 @@ pub trait AgentOutlet: Send + Sync {
     /// Sends the request to the topic, or keeps it until it can be sent.
     fn publish(&self, topic: &str, request: &Request);
 
+    /// Nobody waits for the answer to this request any more.
+    fn forget(&self, request_id: &str) {
+        let _ = request_id;
+    }
+
     /// Whether the other side knows a request that it sees again, so that sending it again is safe.
     fn shares(&self) -> bool;
 }

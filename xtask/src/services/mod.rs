@@ -49,6 +49,9 @@ impl Services {
             servers.push(server);
             environment.push((variable, address));
         }
+        // Its tests start one each, to kill it.
+        let nats = crate::tools::nats_server()?;
+        environment.push(("NATS_SERVER", nats.display().to_string()));
         for (program, package) in [("gpg", "gnupg"), ("git", "git"), ("python3", "python3")] {
             crate::tools::debian(&[program], package)?;
         }

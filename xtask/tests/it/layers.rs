@@ -59,6 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx", &["hub-db", "testkit"]),
     ("pgp", &["skill-signing"]),
+    ("async-nats", &["skill-mesh"]),
     ("zmq", &["skill-mesh"]),
     ("zmq-sys", &["skill-mesh"]),
     ("axum", &["hub"]),

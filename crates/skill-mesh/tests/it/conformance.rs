@@ -7,7 +7,7 @@ use skill_mesh::agent::{Agent, CallError};
 use skill_mesh::queue::Settings;
 
 use crate::bench::{RAW, Script, Worker, agent, agent_settings, call};
-use crate::transports::{Memory, Transport, Zmq};
+use crate::transports::{Jetstream, Memory, Transport, Zmq};
 
 macro_rules! on_every_transport {
     ($($name:ident),* $(,)?) => {
@@ -21,6 +21,12 @@ macro_rules! on_every_transport {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
                 super::$name::<super::Zmq>().await;
+            })*
+        }
+        mod nats {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name::<super::Jetstream>().await;
             })*
         }
     };
@@ -307,13 +313,17 @@ async fn a_request_that_kills_its_workers_is_given_up<T: Transport>() {
     let script = Script::new();
     let agent = agent(&mesh);
     let answer = call(&agent, "T", "hold x");
-    for times in 1..=2 {
-        let worker = Worker::start(&mesh, &script, "w", "T", 1);
-        script.until_begun("hold x", times).await;
-        worker.kill().await;
-    }
+    let first = Worker::start(&mesh, &script, "first", "T", 1);
+    script.until_begun("hold x", 1).await;
+    first.kill().await;
+    let second = Worker::start(&mesh, &script, "second", "T", 1);
+    script.until_begun("hold x", 2).await;
+    // Without a proxy only another worker can say that nobody may have it any more.
+    let _third = Worker::start(&mesh, &script, "third", "T", 1);
+    second.kill().await;
     let error = answer.await.unwrap();
     assert!(error.starts_with("workers-lost: 2 workers"), "{error}");
+    assert_eq!(script.began().len(), 2);
 }
 
 async fn every_request_is_answered_once_while_workers_keep_dying_and_draining<T: Transport>() {

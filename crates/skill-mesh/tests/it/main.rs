@@ -3,6 +3,8 @@
 mod bench;
 mod conformance;
 mod liveness;
+mod nats;
+mod nats_server;
 mod seed;
 mod transports;
 mod zmtp;

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use skill_mesh::connect::{self, Endpoints};
 use skill_mesh::memory::Mesh;
+use skill_mesh::nats::{self, Nats, Options};
 use skill_mesh::proxy::{Metrics, Proxy, ProxyError, Settings};
 use skill_mesh::queue::{self, Counts};
 use skill_mesh::transport::{AgentEnd, WallClock, WorkerEnd};
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, block_in_place};
+
+use crate::nats_server::Server;
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -128,5 +132,88 @@ impl Transport for Zmq {
             .await
             .counts
             .clone()
+    }
+}
+
+/// A server of its own, and one connection to it.
+pub struct Jetstream {
+    pub server: Server,
+    pub mesh: Nats,
+}
+
+impl Jetstream {
+    /// Nobody is taken for dead because the machine is slow, and what a worker had not even begun when its
+    /// connection broke still goes to another one in time.
+    pub fn settings() -> nats::Settings {
+        nats::Settings {
+            ack_wait: Duration::from_secs(10),
+            ..nats::Settings::new(clock())
+        }
+    }
+
+    pub fn with(settings: nats::Settings) -> Self {
+        Self::on(Server::start(), settings)
+    }
+
+    pub fn on(server: Server, settings: nats::Settings) -> Self {
+        let mesh = connect(&server.url, settings);
+        Self { server, mesh }
+    }
+}
+
+/// One more connection, as another host's.
+pub fn connect(url: &str, settings: nats::Settings) -> Nats {
+    let options = Options::new(url);
+    let connected = nats::connect(&options, settings);
+    block_in_place(|| Handle::current().block_on(connected)).expect("an address")
+}
+
+impl Transport for Jetstream {
+    fn start(settings: queue::Settings) -> Self {
+        Self::with(nats::Settings {
+            queue: settings,
+            ..Self::settings()
+        })
+    }
+
+    fn worker(&self, topic: &str, slots: usize) -> WorkerEnd {
+        Transport::worker(&self.mesh, topic, slots)
+    }
+
+    fn agent(&self) -> AgentEnd {
+        Transport::agent(&self.mesh)
+    }
+
+    async fn counts(&self, wanted: impl Fn(&Counts) -> bool) -> Counts {
+        Transport::counts(&self.mesh, wanted).await
+    }
+}
+
+/// A connection alone, for tests with several.
+impl Transport for Nats {
+    fn start(_: queue::Settings) -> Self {
+        unreachable!("a connection needs its server")
+    }
+
+    fn worker(&self, topic: &str, slots: usize) -> WorkerEnd {
+        Nats::worker(self, topic, slots).expect("a topic")
+    }
+
+    fn agent(&self) -> AgentEnd {
+        Nats::agent(self, format!("AGENT_REPLY_{:08x}", unique())).expect("a topic")
+    }
+
+    async fn counts(&self, wanted: impl Fn(&Counts) -> bool) -> Counts {
+        tokio::time::timeout(PATIENCE, async {
+            loop {
+                let counts = Nats::counts(self);
+                if wanted(&counts) {
+                    return counts;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("the counts stay {:?}", Nats::counts(self)))
     }
 }

@@ -26,6 +26,15 @@ pub struct MeshArgs {
         default_value = "tcp://127.0.0.1:5555"
     )]
     pub proxy_xpub: String,
+    /// A NATS server with JetStream in place of a proxy: nats://HOST:4222 or tls://HOST:4222, several with commas
+    #[arg(long, value_name = "URL", env = "SKILLS_NATS_URL", hide_env_values = true)]
+    pub nats: Option<String>,
+    /// A credentials file for the NATS server, as `nsc` writes it
+    #[arg(long, value_name = "FILE", env = "SKILLS_NATS_CREDENTIALS", requires = "nats")]
+    pub nats_credentials: Option<PathBuf>,
+    /// Certificates (PEM) to trust for the NATS server in place of the system's
+    #[arg(long, value_name = "FILE", env = "SKILLS_NATS_CA", requires = "nats")]
+    pub nats_ca: Option<PathBuf>,
 }
 
 /// Where metrics are served: a port on every interface, an address, or nowhere.
