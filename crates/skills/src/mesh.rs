@@ -1,35 +1,62 @@
 //! How this program reaches the mesh: one value says which transport, and gives a worker's or an agent's
 //! end of it. Nothing else of the program knows which one it is.
 
+use std::time::Duration;
+
 use skill_client::{Clock, SystemClock};
+use skill_format::Explain;
 use skill_mesh::agent::reply_topic;
 use skill_mesh::connect::{self, Endpoints};
+use skill_mesh::nats::{self, Nats};
 use skill_mesh::transport::{AgentEnd, WallClock, WorkerEnd};
 
 use crate::cli::mesh::MeshArgs;
 use crate::failure::Failure;
 
+/// How long a NATS server may take to answer at the start.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
 /// A transport and where it is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Mesh {
     /// A proxy, ours or SkillScale's.
     ZeroMq(Endpoints),
+    /// JetStream, and the server's address without its secrets.
+    Nats(Nats, String),
 }
 
 impl Mesh {
-    pub fn of(args: &MeshArgs) -> Self {
-        Self::ZeroMq(Endpoints {
-            xsub: args.proxy_xsub.clone(),
-            xpub: args.proxy_xpub.clone(),
-        })
+    /// Connects, or begins to.
+    pub async fn connect(args: &MeshArgs) -> Result<Self, Failure> {
+        let Some(url) = &args.nats else {
+            return Ok(Self::ZeroMq(Endpoints {
+                xsub: args.proxy_xsub.clone(),
+                xpub: args.proxy_xpub.clone(),
+            }));
+        };
+        let mut options = nats::Options::new(url);
+        options.credentials.clone_from(&args.nats_credentials);
+        options.ca.clone_from(&args.nats_ca);
+        let mesh = nats::connect(&options, nats::Settings::new(wall_clock())).await?;
+        Ok(Self::Nats(mesh, without_secrets(url)))
     }
 
-    /// A worker for a topic, which runs at most `slots` requests at a time.
+    /// A worker for a topic, which runs at most `slots` requests at a time. A server that is away may come;
+    /// one that refuses us will not change its mind.
     pub async fn worker(&self, topic: &str, slots: usize) -> Result<WorkerEnd, Failure> {
         match self {
             Self::ZeroMq(endpoints) => {
                 let id = format!("{:016x}", rand::random::<u64>());
                 Ok(connect::worker(endpoints, topic, slots, &id, wall_clock())?)
+            }
+            Self::Nats(mesh, _) => {
+                match mesh.ready(READY_WITHIN).await {
+                    Err(error) if matches!(error, nats::ConnectError::Away { .. }) => {
+                        tracing::warn!(%error, code = error.code(), "waiting for the server");
+                    }
+                    other => other?,
+                }
+                Ok(mesh.worker(topic, slots)?)
             }
         }
     }
@@ -39,6 +66,10 @@ impl Mesh {
         let reply_to = reply_topic(&mut rand::rng());
         match self {
             Self::ZeroMq(endpoints) => Ok(connect::agent(endpoints, reply_to)?),
+            Self::Nats(mesh, _) => {
+                mesh.ready(READY_WITHIN).await?;
+                Ok(mesh.agent(reply_to)?)
+            }
         }
     }
 
@@ -46,12 +77,39 @@ impl Mesh {
     pub fn address(&self) -> String {
         match self {
             Self::ZeroMq(endpoints) => format!("{} and {}", endpoints.xsub, endpoints.xpub),
+            Self::Nats(_, address) => address.clone(),
         }
     }
+}
+
+/// The servers of a list, each without user, password or token.
+fn without_secrets(urls: &str) -> String {
+    let shown: Vec<String> = urls
+        .split(',')
+        .map(|url| match (url.split_once("://"), url.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, server))) => format!("{scheme}://{server}"),
+            (None, Some((_, server))) => server.to_owned(),
+            (_, None) => url.to_owned(),
+        })
+        .collect();
+    shown.join(",")
 }
 
 /// The machine's clock, as messages carry it.
 pub fn wall_clock() -> WallClock {
     #[allow(clippy::cast_precision_loss)] // Microseconds since 1970 stay exact until 2255.
     std::sync::Arc::new(|| SystemClock.now().as_microsecond() as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_secrets() {
+        assert_eq!(
+            without_secrets("nats://user:secret@a:4222,token@b,tls://c"),
+            "nats://a:4222,b,tls://c"
+        );
+    }
 }

@@ -27,13 +27,18 @@ pub struct MeshArgs {
     )]
     pub proxy_xpub: String,
     /// A NATS server with JetStream in place of a proxy: nats://HOST:4222 or tls://HOST:4222, several with commas
-    #[arg(long, value_name = "URL", env = "SKILLS_NATS_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SKILLS_NATS_URL",
+        hide_env_values = true
+    )]
     pub nats: Option<String>,
     /// A credentials file for the NATS server, as `nsc` writes it
-    #[arg(long, value_name = "FILE", env = "SKILLS_NATS_CREDENTIALS", requires = "nats")]
+    #[arg(long, value_name = "FILE", env = "SKILLS_NATS_CREDENTIALS")]
     pub nats_credentials: Option<PathBuf>,
     /// Certificates (PEM) to trust for the NATS server in place of the system's
-    #[arg(long, value_name = "FILE", env = "SKILLS_NATS_CA", requires = "nats")]
+    #[arg(long, value_name = "FILE", env = "SKILLS_NATS_CA")]
     pub nats_ca: Option<PathBuf>,
 }
 

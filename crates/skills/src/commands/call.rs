@@ -26,7 +26,7 @@ pub fn run(args: &CallArgs, context: &Context) -> Result<(), Failure> {
     };
     let began = Instant::now();
     let content = context.block_on(async {
-        let end = Mesh::of(&args.mesh).agent().await?;
+        let end = Mesh::connect(&args.mesh).await?.agent().await?;
         let agent = Agent::new(
             end,
             Settings {

@@ -39,7 +39,7 @@ pub fn run(args: &WorkerArgs, context: &Context) -> Result<(), Failure> {
         };
         let library = Arc::new(library(args, context)?);
         let sandbox = Arc::new(sandbox(args).await?);
-        let mesh = Mesh::of(&args.mesh);
+        let mesh = Mesh::connect(&args.mesh).await?;
         let ends = connect(&mesh, args).await?;
         let address = observers
             .as_ref()
@@ -197,7 +197,7 @@ fn announce(
     tracing::info!(
         topics = args.topics.join(","),
         skills = skills.join(","),
-        proxy = mesh.address(),
+        mesh = mesh.address(),
         workers = args.workers,
         metrics = metrics.map(tracing::field::display),
         "the worker is up"
