@@ -157,6 +157,7 @@ impl Mesh {
             .args(["--xsub-bind", "tcp://127.0.0.1:*"])
             .args(["--xpub-bind", "tcp://127.0.0.1:*"])
             .args(["--metrics", "127.0.0.1:0"])
+            .args(["--wait", "600"])
             .args(options);
         let proxy = Process::start(&mut command);
         Self { sandbox, proxy }
@@ -187,6 +188,7 @@ impl Mesh {
             .args(["--skills-dir", "skills", "--sandbox", "available"])
             .args(["--metrics", "127.0.0.1:0"])
             .args(options)
+            .env("SKILLSCALE_TIMEOUT", "600000")
             .env("WORKER_NAME", name);
         Process::start(&mut command)
     }

@@ -67,7 +67,7 @@ fn output_that_is_not_utf_8_is_an_answer_and_not_the_end_of_the_worker() {
 fn output_without_end_is_ended() {
     let mesh = Mesh::start();
     mesh.skill("endless", "exec yes\n");
-    let _worker = mesh.worker("a", "T", &["--timeout", "600000"]);
+    let _worker = mesh.worker("a", "T", &[]);
     let error = mesh.agent().error("T", r#"{"skill": "endless"}"#);
     assert!(
         error.starts_with("Skill execution failed (exit="),
@@ -82,7 +82,8 @@ fn a_time_out_ends_grandchildren_too_and_says_how_long_it_was() {
     let sleep = long_sleep();
     mesh.skill(
         "slow",
-        &format!("sh -c 'sleep {sleep}' & setsid sleep {sleep} & wait\n"),
+        // A shell may complain about what was ended under it, or not be quick enough to.
+        &format!("exec 2>/dev/null; sh -c 'sleep {sleep}' & setsid sleep {sleep} & wait\n"),
     );
     let _worker = mesh.worker("a", "T", &["--timeout", "700"]);
     let agent = mesh.agent();
@@ -112,7 +113,7 @@ fn an_entry_point_that_asks_for_less_time_gets_less() {
         "name: slow\nversion: 1.0.0\nentrypoints:\n  - name: run\n    command: scripts/run.sh\n    timeout-seconds: 1\n",
     );
     mesh.sandbox.write("skills/slow/scripts/run.sh", &script);
-    let _worker = mesh.worker("a", "T", &["--timeout", "600000"]);
+    let _worker = mesh.worker("a", "T", &[]);
     let error = mesh.agent().error("T", r#"{"skill": "slow"}"#);
     assert!(error.contains("timed out after 1000 ms"), "{error}");
 }
@@ -122,7 +123,7 @@ fn a_process_that_holds_the_pipes_delays_no_answer_and_lives_no_longer() {
     let mesh = Mesh::start();
     let sleep = long_sleep();
     mesh.skill("daemon", &format!("setsid sleep {sleep} & echo done\n"));
-    let worker = mesh.worker("a", "T", &["--workers", "2", "--timeout", "600000"]);
+    let worker = mesh.worker("a", "T", &["--workers", "2"]);
     let agent = mesh.agent();
     for _ in 0..8 {
         assert_eq!(agent.result("T", r#"{"skill": "daemon"}"#), "done\n");
@@ -136,15 +137,24 @@ fn a_process_that_holds_the_pipes_delays_no_answer_and_lives_no_longer() {
 #[test]
 fn a_script_sees_no_descriptor_but_its_own() {
     let mesh = Mesh::start();
-    mesh.skill("look", "ls /proc/self/fd | wc -l\n");
+    let look =
+        "for fd in 3 4 5 6 7 8 9; do (true >&$fd) 2>/dev/null && echo $fd; done; echo looked\n";
+    mesh.skill("look", look);
+    let python = "import os\nfor fd in range(3, 256):\n    try:\n        os.fstat(fd)\n        print(fd)\n    \
+                  except OSError:\n        pass\nprint('looked')\n";
+    mesh.sandbox.write(
+        "skills/look-py/SKILL.md",
+        "---\nname: look-py\ndescription: Looks.\n---\n",
+    );
+    mesh.sandbox.write("skills/look-py/scripts/run.py", python);
     let _worker = mesh.worker("a", "T", &["--workers", "4"]);
     let agent = mesh.agent();
     for number in 0..8 {
-        agent.ask("T", &number.to_string(), r#"{"skill": "look"}"#);
+        let skill = ["look", "look-py"][number % 2];
+        let intent = json!({ "skill": skill }).to_string();
+        agent.ask("T", &number.to_string(), &intent);
     }
     for _ in 0..8 {
-        // Input, output, complaints, and the folder that `ls` reads.
-        let reply = agent.hear();
-        assert_eq!(reply.content.trim(), "4", "{reply:?}");
+        assert_eq!(agent.hear().content, "looked\n");
     }
 }
