@@ -28,7 +28,7 @@
 //! Rules that hold everywhere:
 //! - A query is written once. Only text and 64-bit integers are bound and read; see `sql.rs`.
 //! - What differs between the databases stands in `dialect/`.
-//! - Locks are taken in one order: skill, versions, tags by name, statistics, event counter.
+//! - Locks are taken in one order: skill, versions, tags by name, invocation, usage, statistics, event counter.
 //! - Whatever a caller can ask for has a bound.
 
 mod access;
@@ -49,8 +49,9 @@ pub use repositories::dependents::{DEPENDENTS_PER_READ_MAX, Dependents};
 pub use repositories::device_codes::DeviceCodes;
 pub use repositories::downloads::{DAYS_PER_READ_MAX, Downloads};
 pub use repositories::events::{EVENTS_PER_READ_MAX, Events};
-pub use repositories::housekeeping::Purged;
+pub use repositories::housekeeping::{KeptSince, Purged};
 pub use repositories::idempotency::{Claim, Idempotency, IdempotencyKey, StoredResponse};
+pub use repositories::invocations::{INVOCATIONS_PER_READ_MAX, Invocations, NewInvocation};
 pub use repositories::keys::{KEYS_PER_USER_MAX, Keys};
 pub use repositories::oidc::Oidc;
 pub use repositories::owners::Owners;
@@ -62,5 +63,6 @@ pub use repositories::skills::{Claimed, NewSkill, SKILLS_PER_LOOKUP_MAX, Skills}
 pub use repositories::stats::Stats;
 pub use repositories::tags::{TAGS_PER_READ_MAX, Tags};
 pub use repositories::tenants::Tenants;
+pub use repositories::usage::Usage;
 pub use repositories::users::{USERS_PER_PAGE_MAX, Users};
 pub use repositories::versions::{NewVersion, RELEASES_MAX, Versions};

@@ -21,11 +21,18 @@ struct Migration {
     text: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "catalogue",
-    text: include_str!("../migrations/0001_catalogue.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "catalogue",
+        text: include_str!("../migrations/0001_catalogue.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "invocations",
+        text: include_str!("../migrations/0002_invocations.sql"),
+    },
+];
 
 /// Where a database stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

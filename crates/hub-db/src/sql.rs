@@ -205,6 +205,7 @@ bind_as! {
     hub_model::RefreshTokenId, v => v.to_string().as_str();
     hub_model::FamilyId, v => v.to_string().as_str();
     hub_model::DeviceCodeId, v => v.to_string().as_str();
+    hub_model::InvocationId, v => v.to_string().as_str();
 }
 
 impl Bind for u64 {
@@ -364,7 +365,8 @@ id_columns!(
     TokenId,
     RefreshTokenId,
     FamilyId,
-    DeviceCodeId
+    DeviceCodeId,
+    InvocationId
 );
 
 /// `$<first>, $<first + 1>, …`: `count` placeholders.

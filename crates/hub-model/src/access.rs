@@ -30,13 +30,14 @@ impl Role {
     /// The most that an account of this role may be granted.
     pub const fn scopes(self) -> ScopeSet {
         match self {
-            Role::Reader => ScopeSet::of(&[Scope::Read]),
+            Role::Reader => ScopeSet::of(&[Scope::Read, Scope::Invoke]),
             Role::Publisher => ScopeSet::of(&[
                 Scope::Read,
                 Scope::Publish,
                 Scope::Yank,
                 Scope::Owners,
                 Scope::Keys,
+                Scope::Invoke,
             ]),
             Role::Admin => ScopeSet::ALL,
         }
@@ -57,17 +58,20 @@ pub enum Scope {
     Owners,
     /// Register and remove signing keys.
     Keys,
+    /// Run skills through the gateway, and see what one's own invocations came to.
+    Invoke,
     /// Manage users.
     Admin,
 }
 
 impl Scope {
-    pub const ALL: [Scope; 6] = [
+    pub const ALL: [Scope; 7] = [
         Scope::Read,
         Scope::Publish,
         Scope::Yank,
         Scope::Owners,
         Scope::Keys,
+        Scope::Invoke,
         Scope::Admin,
     ];
 
@@ -78,6 +82,7 @@ impl Scope {
             Scope::Yank => "yank",
             Scope::Owners => "owners",
             Scope::Keys => "keys",
+            Scope::Invoke => "invoke",
             Scope::Admin => "admin",
         }
     }
@@ -127,7 +132,11 @@ impl FromStr for Scope {
             .into_iter()
             .find(|scope| scope.as_str() == word)
             .ok_or_else(|| {
-                UnknownWord::new("scope", word, "read, publish, yank, owners, keys, admin")
+                UnknownWord::new(
+                    "scope",
+                    word,
+                    "read, publish, yank, owners, keys, invoke, admin",
+                )
             })
     }
 }

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Role;
-use crate::ids::{SkillId, TenantId, UserId, VersionId};
+use crate::ids::{InvocationId, SkillId, TenantId, UserId, VersionId};
+use crate::invocation::{InvocationFault, InvocationStatus};
 
 /// One event. `agentId` names who did it, as the catalogue shows them (the username).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,6 +88,13 @@ pub enum Event {
         user: UserRef,
         agent_id: String,
     },
+    /// An invocation was accepted, began, or ended; `code` says why it came to no result. Never its input or output.
+    InvocationChanged {
+        invocation: InvocationRef,
+        status: InvocationStatus,
+        code: Option<InvocationFault>,
+        agent_id: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +134,14 @@ pub struct UserRef {
     pub username: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvocationRef {
+    pub id: InvocationId,
+    pub skill_id: SkillId,
+    pub skill: String,
+}
+
 impl Event {
     /// The `type` of the JSON form.
     pub const fn kind(&self) -> &'static str {
@@ -145,6 +161,7 @@ impl Event {
             Self::UserRoleChanged { .. } => "user-role-changed",
             Self::UserDisabled { .. } => "user-disabled",
             Self::UserEnabled { .. } => "user-enabled",
+            Self::InvocationChanged { .. } => "invocation-changed",
         }
     }
 
@@ -165,7 +182,9 @@ impl Event {
             | Self::UserRegistered { .. }
             | Self::UserRoleChanged { .. }
             | Self::UserDisabled { .. }
-            | Self::UserEnabled { .. } => None,
+            | Self::UserEnabled { .. }
+            // Running a skill does not change it.
+            | Self::InvocationChanged { .. } => None,
         }
     }
 }
@@ -306,6 +325,18 @@ mod tests {
             },
             Event::UserEnabled {
                 user: user(),
+                agent_id: by(),
+            },
+            Event::InvocationChanged {
+                invocation: InvocationRef {
+                    id: "00000000-0000-7000-8000-000000000004"
+                        .parse()
+                        .expect("an id"),
+                    skill_id: skill().id,
+                    skill: skill().name,
+                },
+                status: InvocationStatus::Failed,
+                code: Some(InvocationFault::SkillFailed),
                 agent_id: by(),
             },
         ]

@@ -82,6 +82,8 @@ ids! {
     FamilyId;
     /// One device authorization (RFC 8628).
     DeviceCodeId;
+    /// One run of a skill that was asked for through the gateway.
+    InvocationId;
 }
 
 impl TenantId {

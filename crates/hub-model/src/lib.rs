@@ -11,6 +11,7 @@ mod clock;
 mod event;
 mod explain;
 mod ids;
+mod invocation;
 mod list;
 mod name_pattern;
 mod rules;
@@ -27,10 +28,14 @@ pub use catalogue::{
     VersionRecord, VersionState,
 };
 pub use clock::{Clock, SystemClock, day_of, whole_milliseconds};
-pub use event::{Event, PublishedSkill, SkillRef, StoredEvent, UserRef, VersionRef};
+pub use event::{Event, InvocationRef, PublishedSkill, SkillRef, StoredEvent, UserRef, VersionRef};
 pub use ids::{
-    DeviceCodeId, FamilyId, InvalidId, RefreshTokenId, SkillId, TenantId, TokenId, UserId,
-    VersionId,
+    DeviceCodeId, FamilyId, InvalidId, InvocationId, RefreshTokenId, SkillId, TenantId, TokenId,
+    UserId, VersionId,
+};
+pub use invocation::{
+    DayUsage, Ending, InvocationError, InvocationFault, InvocationRecord, InvocationStatus, Usage,
+    UserUsage,
 };
 pub use list::{
     Cursor, InvalidCursor, InvalidPage, Page, Place, Sort, Start, UnknownSort, rating_rank,

@@ -1,11 +1,11 @@
 //! What the hub does besides answering: keeps caches and the search index fresh
-//! from the outbox, writes download counts, sweeps and purges. Every task stops
+//! from the outbox, writes download counts, takes abandoned invocations over, sweeps and purges. Every task stops
 //! at the same token, and a stop waits for all of them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hub_db::Result;
+use hub_db::{KeptSince, Result};
 use hub_model::{IndexEntry, SkillId, StoredEvent, rating_rank};
 use jiff::SignedDuration;
 use tokio::time::MissedTickBehavior;
@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::App;
 use crate::blobs::sweep::sweep;
 use crate::downloads::FLUSH_INTERVAL;
+use crate::invoke::{keep_leases, resume};
 use crate::outbox::{Follower, News, skill_name};
 use crate::search::SearchDocument;
 
@@ -51,6 +52,8 @@ impl Background {
         self.tasks.spawn(keep_index(app.clone(), for_search));
         self.tasks.spawn(write_downloads(app.clone()));
         self.tasks.spawn(tidy_metrics(app.clone()));
+        self.tasks.spawn(keep_leases(app.clone()));
+        self.tasks.spawn(resume(app.clone()));
         self.tasks.spawn(keep_house(app.clone()));
         self.tasks.close();
         Ok(())
@@ -294,7 +297,12 @@ async fn keep_house(app: App) {
 
 async fn clean(app: &App) {
     let now = app.now();
-    match app.db().purge_expired(now, now - EVENTS_KEPT).await {
+    let kept_hours = i64::from(app.config().invoke.kept_hours);
+    let kept = KeptSince {
+        events: now - EVENTS_KEPT,
+        invocations: now - SignedDuration::from_hours(kept_hours),
+    };
+    match app.db().purge_expired(now, kept).await {
         Ok(purged) => tracing::debug!(?purged, "purged expired rows"),
         Err(error) => tracing::warn!(%error, "cannot purge expired rows"),
     }

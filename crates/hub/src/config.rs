@@ -11,6 +11,7 @@ use skill_format::Limits as PackageLimits;
 use url::Url;
 
 use crate::auth::{AuthConfig, Secret};
+use crate::invoke::InvokeConfig;
 use crate::rate_limit::RateLimitConfig;
 
 /// The whole of `hub.toml`. Every field has a default that works, so an empty
@@ -36,6 +37,7 @@ pub struct HubConfig {
     pub limits: LimitsConfig,
     pub auth: AuthConfig,
     pub rate_limit: RateLimitConfig,
+    pub invoke: InvokeConfig,
     pub log: LogConfig,
 }
 
@@ -52,6 +54,7 @@ impl Default for HubConfig {
             limits: LimitsConfig::default(),
             auth: AuthConfig::default(),
             rate_limit: RateLimitConfig::default(),
+            invoke: InvokeConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -289,6 +292,9 @@ impl HubConfig {
         if let Some((field, _)) = seconds.iter().find(|(_, seconds)| *seconds == 0) {
             return bad(field, "must be at least 1");
         }
+        if let Some((field, problem)) = self.invoke.fault() {
+            return bad(field, problem);
+        }
         match &self.public_url {
             Some(url) if !matches!(url.scheme(), "http" | "https") => {
                 bad("public_url", "must begin with http:// or https://")
@@ -360,6 +366,9 @@ mod tests {
             ),
             ("[limits]\nidle_seconds_max = 0", "idle_seconds_max"),
             ("[limits]\nheader_bytes_max = 10", "header_bytes_max"),
+            ("[invoke]\nconcurrent_max = 0", "concurrent_max"),
+            ("[invoke]\ntimeout_seconds_max = 5", "timeout_seconds_max"),
+            ("[invoke]\nlease_seconds = 1", "lease_seconds"),
             ("public_url = \"ftp://example.com\"", "public_url"),
             ("public_url = \"http://example.com/?a\"", "public_url"),
         ] {

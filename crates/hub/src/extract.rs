@@ -145,6 +145,29 @@ fn named_in(message: &str) -> Option<&str> {
         .then(|| rest.split('`').next())?
 }
 
+/// Characters of an `Idempotency-Key`.
+const KEY_CHARS_MAX: usize = 255;
+
+/// The request's `Idempotency-Key`, if it has one.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value.to_str().unwrap_or_default().trim();
+    let is_fit =
+        (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+    if is_fit {
+        return Ok(Some(key.to_owned()));
+    }
+    let message = format!("Idempotency-Key has 1 to {KEY_CHARS_MAX} visible ASCII characters");
+    Err(Problem::new(
+        StatusCode::BAD_REQUEST,
+        "invalid-header",
+        format!("{message}."),
+    )
+    .with_error(FieldError::new("Idempotency-Key", message)))
+}
+
 /// What a body that could not be read means: too large, or cut off.
 pub fn body_problem(rejection: BytesRejection) -> Problem {
     match rejection {

@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! How to add an endpoint: see `catalogue`.
+//! How to add an endpoint: see `catalogue`. How skills are run for callers: see `invoke`.
 
 pub mod auth;
 mod background;
@@ -29,6 +29,7 @@ mod config;
 mod downloads;
 mod error;
 mod extract;
+pub mod invoke;
 mod metrics;
 mod middleware;
 mod openapi;

@@ -9,6 +9,8 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use hub_model::InvocationRecord;
+
 use crate::error::StartError;
 
 /// Seconds. Metadata answers take tens of microseconds, publishes up to minutes.
@@ -32,6 +34,9 @@ struct Inner {
     publishes: Counter,
     search_seconds: Histogram,
     in_flight: Gauge,
+    invocation_seconds: Histogram,
+    invocations_running: Gauge,
+    invocations_waiting: Gauge,
 }
 
 impl HubMetrics {
@@ -69,14 +74,18 @@ impl HubMetrics {
             recorder.register_counter(&key, &METADATA)
         };
         let search = Key::from_static_name("hub_search_seconds");
-        let in_flight = Key::from_static_name("hub_requests_in_flight");
+        let gauge = |name| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
+        let invocation = Key::from_static_name("hub_invocation_seconds");
         let inner = Inner {
             cache_hits: lookups("hit"),
             cache_misses: lookups("miss"),
             downloads: counter("hub_downloads_total"),
             publishes: counter("hub_publishes_total"),
             search_seconds: recorder.register_histogram(&search, &METADATA),
-            in_flight: recorder.register_gauge(&in_flight, &METADATA),
+            in_flight: gauge("hub_requests_in_flight"),
+            invocation_seconds: recorder.register_histogram(&invocation, &METADATA),
+            invocations_running: gauge("hub_invocations_in_flight"),
+            invocations_waiting: gauge("hub_invocations_waiting"),
             handle,
             recorder,
         };
@@ -140,12 +149,55 @@ impl HubMetrics {
         &self.0.search_seconds
     }
 
+    /// Counts an invocation that runs, as long as the result lives.
+    pub(crate) fn invocation_runs(&self) -> Counted {
+        Counted::up(&self.0.invocations_running)
+    }
+
+    /// The same for one that waits for its turn.
+    pub(crate) fn invocation_waits(&self) -> Counted {
+        Counted::up(&self.0.invocations_waiting)
+    }
+
+    /// Counts an invocation that this process ended, and how long it ran here.
+    pub(crate) fn invocation_ended(&self, record: &InvocationRecord, took: Option<Duration>) {
+        let outcome = match &record.error {
+            Some(error) => error.fault.as_str(),
+            None => record.status.as_str(),
+        };
+        let labels = vec![Label::from_static_parts("outcome", outcome)];
+        let key = Key::from_parts("hub_invocations_total", labels);
+        self.0
+            .recorder
+            .register_counter(&key, &METADATA)
+            .increment(1);
+        if let Some(took) = took {
+            self.0.invocation_seconds.record(took);
+        }
+    }
+
     /// A number that is looked up when Prometheus asks.
     pub(crate) fn set_gauge(&self, name: &'static str, value: f64) {
         self.0
             .recorder
             .register_gauge(&Key::from_static_name(name), &METADATA)
             .set(value);
+    }
+}
+
+/// One more in a gauge, as long as it lives.
+pub(crate) struct Counted(Gauge);
+
+impl Counted {
+    fn up(gauge: &Gauge) -> Self {
+        gauge.increment(1);
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1);
     }
 }
 
@@ -168,6 +220,10 @@ fn describe(recorder: &PrometheusRecorder) {
             "Downloads that count: not HEAD, not 304, ranges from byte 0.",
         ),
         ("hub_publishes_total", "Versions published."),
+        (
+            "hub_invocations_total",
+            "Invocations that ended, by outcome: `succeeded`, `cancelled`, or the code of what went wrong.",
+        ),
     ];
     for (name, text) in counters {
         recorder.describe_counter(name.into(), None, text.into());
@@ -178,12 +234,21 @@ fn describe(recorder: &PrometheusRecorder) {
             "From the request's headers to the answer's headers, by route.",
         ),
         ("hub_search_seconds", "Time in the search index."),
+        (
+            "hub_invocation_seconds",
+            "From handing an invocation over to its answer.",
+        ),
     ];
     for (name, text) in histograms {
         recorder.describe_histogram(name.into(), None, text.into());
     }
     let gauges = [
         ("hub_requests_in_flight", "Requests being answered."),
+        ("hub_invocations_in_flight", "Skills that run for callers."),
+        (
+            "hub_invocations_waiting",
+            "Invocations that wait for their turn in this process.",
+        ),
         ("hub_database_connections", "Open connections of the pool."),
         (
             "hub_database_connections_idle",

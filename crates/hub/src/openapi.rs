@@ -15,19 +15,20 @@ use utoipa::{Modify, OpenApi};
 use crate::App;
 use crate::catalogue::cache::Rendered;
 use crate::problem::{FieldError, Problem, ProblemBody};
-use crate::{auth, catalogue, ops, packages};
+use crate::{auth, catalogue, invoke, ops, packages};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Skills hub",
-        description = "A registry of agent skills: publish, find, verify, download. Errors are \
+        description = "A registry of agent skills: publish, find, verify, download, run. Errors are \
                        problem details (RFC 9457) with a stable `code`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(
         (name = "catalogue", description = "Finding and curating skills"),
         (name = "packages", description = "Publishing, downloading, looking into archives"),
+        (name = "invocations", description = "Running skills, and what it came to"),
         (name = "auth", description = "Accounts, sessions, API tokens, sign-in"),
         (name = "keys", description = "Publishers' signing keys"),
         (name = "users", description = "Accounts, for administrators"),
@@ -58,6 +59,12 @@ use crate::{auth, catalogue, ops, packages};
         packages::list_files::list_files,
         packages::get_file::get_file,
         packages::render::render,
+        invoke::invoke_skill::invoke_skill,
+        invoke::list_invocations::list_invocations,
+        invoke::get_invocation::get_invocation,
+        invoke::cancel::cancel,
+        invoke::stream_events::stream_events,
+        invoke::get_usage::get_usage,
         auth::account::settings::settings,
         auth::account::register::register,
         auth::account::login::login,

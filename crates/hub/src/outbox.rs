@@ -94,6 +94,7 @@ pub(crate) fn skill_name(event: &Event) -> Option<&str> {
         | Event::UserRegistered { .. }
         | Event::UserRoleChanged { .. }
         | Event::UserDisabled { .. }
-        | Event::UserEnabled { .. } => None,
+        | Event::UserEnabled { .. }
+        | Event::InvocationChanged { .. } => None,
     }
 }

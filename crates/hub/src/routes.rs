@@ -20,6 +20,10 @@ use crate::catalogue::{
     list_skills::list_skills, list_tags::list_tags, put_rating::put_rating,
     remove_owner::remove_owner, search_skills::search_skills, undeprecate::undeprecate,
 };
+use crate::invoke::{
+    cancel::cancel, get_invocation::get_invocation, get_usage::get_usage,
+    invoke_skill::invoke_skill, list_invocations::list_invocations, stream_events::stream_events,
+};
 use crate::middleware::{bounds, edge, linger, reading};
 use crate::openapi::openapi_document;
 use crate::ops::{
@@ -43,6 +47,10 @@ pub(crate) fn router(app: App) -> Router {
     let publish = publish
         .layer(DefaultBodyLimit::max(publish_bytes))
         .layer(from_fn_with_state(publish_time, bounds::time));
+
+    // It takes as long as the skill may; reading its body is bounded where it is read.
+    let input_bytes = app.config().invoke.input_bytes_max;
+    let invoke_skill = invoke_skill.layer(DefaultBodyLimit::max(input_bytes));
 
     let quick = Router::new()
         .route("/", get(home))
@@ -88,6 +96,13 @@ pub(crate) fn router(app: App) -> Router {
             get(get_file),
         )
         .route("/api/v1/skills/{name}/{version}/render", get(render))
+        .route("/api/v1/invocations", get(list_invocations))
+        .route(
+            "/api/v1/invocations/{id}",
+            get(get_invocation).delete(cancel),
+        )
+        .route("/api/v1/invocations/{id}/events", get(stream_events))
+        .route("/api/v1/usage", get(get_usage))
         .route("/api/v1/auth/config", get(account::settings::settings))
         .route("/api/v1/auth/register", post(account::register::register))
         .route("/api/v1/auth/login", post(account::login::login))
@@ -147,6 +162,7 @@ pub(crate) fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(app.config().limits.json_bytes_max));
     Router::new()
         .route("/api/v1/skills", post(publish))
+        .route("/api/v1/skills/{name}/invoke", post(invoke_skill))
         .merge(quick)
         .fallback(bounds::no_route)
         .method_not_allowed_fallback(bounds::no_method)

@@ -21,6 +21,7 @@ use crate::catalogue::links::Links;
 use crate::config::HubConfig;
 use crate::downloads::DownloadCounter;
 use crate::error::StartError;
+use crate::invoke::{Gateway, Invoker};
 use crate::metrics::HubMetrics;
 use crate::ops::discovery::DiscoveryCache;
 use crate::packages::trees::TreeCache;
@@ -46,6 +47,7 @@ struct Inner {
     search: SearchIndex,
     downloads: DownloadCounter,
     publish_places: Arc<Semaphore>,
+    gateway: Gateway,
     discovery: DiscoveryCache,
     /// The last event that the caches heard of.
     seen_seq: AtomicI64,
@@ -57,7 +59,19 @@ struct Inner {
 impl App {
     /// Opens the database (and brings its schema up to date) and the blob store,
     /// and starts the background work. Must be called within a Tokio runtime.
+    ///
+    /// This hub runs no skills; see [`App::with_invoker`].
     pub async fn new(config: HubConfig, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        Self::with_invoker(config, clock, None).await
+    }
+
+    /// The same, with whatever runs skills for callers. It must live until [`serve`](crate::serve) has returned: what
+    /// runs then is waited for within the drain.
+    pub async fn with_invoker(
+        config: HubConfig,
+        clock: Arc<dyn Clock>,
+        invoker: Option<Arc<dyn Invoker>>,
+    ) -> Result<Self, StartError> {
         config.check()?;
         make_data_folder(&config)?;
         // The first one stands; an embedding program may have chosen its own.
@@ -91,6 +105,7 @@ impl App {
             search: SearchIndex::new()?,
             downloads: DownloadCounter::new(Arc::clone(&clock)),
             publish_places: Arc::new(Semaphore::new(limits.publishes_at_once_max)),
+            gateway: Gateway::new(&config.invoke, invoker),
             started: Instant::now(),
             discovery: DiscoveryCache::default(),
             seen_seq: AtomicI64::new(0),
@@ -178,6 +193,11 @@ impl App {
         &self.0.publish_places
     }
 
+    /// The skills that run for callers.
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.0.gateway
+    }
+
     pub fn clock(&self) -> &dyn Clock {
         &*self.0.clock
     }
@@ -206,8 +226,10 @@ impl App {
     }
 
     /// From now on `/readyz` answers 503, so that load balancers look elsewhere.
+    /// No further invocation begins to run.
     pub fn begin_drain(&self) {
         self.0.is_draining.store(true, Ordering::Release);
+        self.0.gateway.begin_drain(self.0.config.limits.drain());
     }
 
     pub fn is_draining(&self) -> bool {
@@ -226,6 +248,7 @@ impl App {
     /// database. For the end of the process; requests fail from here on.
     pub async fn finish(&self) {
         self.begin_drain();
+        self.0.gateway.stop(&self.0.db).await;
         self.0.background.stop().await;
         if let Err(error) = self.0.downloads.flush(&self.0.db).await {
             tracing::error!(%error, "download counts of the last seconds are lost");

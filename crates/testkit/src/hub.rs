@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hub::invoke::Invoker;
 use hub::{App, BlobConfig, HubConfig};
 use hub_model::{Clock, Role, UserRecord};
 use reqwest::{Method, RequestBuilder};
@@ -42,6 +43,7 @@ pub struct HubBuilder {
     database: Database,
     blobs: Blobs,
     changes: Vec<Change>,
+    invoker: Option<Arc<dyn Invoker>>,
 }
 
 impl HubBuilder {
@@ -62,6 +64,13 @@ impl HubBuilder {
     #[must_use]
     pub fn configure(mut self, change: impl FnOnce(&mut HubConfig) + Send + 'static) -> Self {
         self.changes.push(Box::new(change));
+        self
+    }
+
+    /// What runs skills, also after a restart.
+    #[must_use]
+    pub fn invoker(mut self, invoker: Arc<dyn Invoker>) -> Self {
+        self.invoker = Some(invoker);
         self
     }
 
@@ -94,6 +103,7 @@ impl HubBuilder {
             _database: database,
             folder,
             clock: Arc::new(ManualClock::at_present()),
+            invoker: self.invoker,
         };
         TestHub::serve(config, ground).await
     }
@@ -105,6 +115,7 @@ struct Ground {
     _database: Option<TestDatabase>,
     folder: TempDir,
     clock: Arc<ManualClock>,
+    invoker: Option<Arc<dyn Invoker>>,
 }
 
 /// A running hub; dropping it stops it and removes its data.
@@ -129,7 +140,8 @@ impl TestHub {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         config.bind = listener.local_addr().expect("an address");
         let clock = Arc::clone(&ground.clock) as Arc<dyn Clock>;
-        let app = App::new(config.clone(), clock)
+        let invoker = ground.invoker.clone();
+        let app = App::with_invoker(config.clone(), clock, invoker)
             .await
             .expect("the hub starts");
         let (stop, stopped) = oneshot::channel::<()>();
@@ -182,6 +194,7 @@ impl TestHub {
                 _database: None,
                 folder,
                 clock,
+                invoker: self.ground().invoker.clone(),
             },
         )
         .await

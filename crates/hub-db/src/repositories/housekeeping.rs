@@ -14,14 +14,23 @@ pub struct Purged {
     pub oidc_logins: u64,
     pub idempotency_keys: u64,
     pub events: u64,
+    pub invocations: u64,
+}
+
+/// From when on what is kept for a while is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct KeptSince {
+    pub events: Timestamp,
+    /// By their end: what is not over stays.
+    pub invocations: Timestamp,
 }
 
 /// Rows removed per statement and commit.
 const PER_STEP: i64 = 500;
 
 impl Db {
-    /// Removes what expired before `now`, and events older than `events_before`. Safe to run on several replicas.
-    pub async fn purge_expired(&self, now: Timestamp, events_before: Timestamp) -> Result<Purged> {
+    /// Removes what expired before `now`, and what is older than `kept`. Safe to run on several replicas.
+    pub async fn purge_expired(&self, now: Timestamp, kept: KeptSince) -> Result<Purged> {
         Ok(Purged {
             refresh_tokens: self
                 .purge(
@@ -55,7 +64,14 @@ impl Db {
                 .purge(
                     "DELETE FROM events WHERE seq IN \
                      (SELECT seq FROM events WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
-                    events_before,
+                    kept.events,
+                )
+                .await?,
+            invocations: self
+                .purge(
+                    "DELETE FROM invocations WHERE id IN \
+                     (SELECT id FROM invocations WHERE finished_at < $1 ORDER BY finished_at LIMIT $2)",
+                    kept.invocations,
                 )
                 .await?,
         })

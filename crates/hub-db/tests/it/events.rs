@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hub_model::{Event, StoredEvent};
 
-use crate::fixture::{TENANT, draft, later, start, user};
+use crate::fixture::{TENANT, draft, kept_since, later, start, user};
 use crate::harness::{Given, on_both};
 
 on_both!(
@@ -146,7 +146,10 @@ async fn old_events_are_purged(Given { db, .. }: Given) {
             .publish(&db, &alice)
             .await;
     }
-    let purged = db.purge_expired(start(), later(3)).await.expect("purges");
+    let purged = db
+        .purge_expired(start(), kept_since(later(3)))
+        .await
+        .expect("purges");
     assert_eq!(purged.events, 3);
     let left = db.events().after(0, 10).await.expect("reads");
     assert_eq!(

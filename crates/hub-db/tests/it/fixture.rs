@@ -1,6 +1,6 @@
 //! Users and skills to test with.
 
-use hub_db::{Db, DbError, NewSkill, NewVersion, UnitOfWork};
+use hub_db::{Db, DbError, KeptSince, NewSkill, NewVersion, UnitOfWork};
 use hub_model::{
     About, Event, PublishedSkill, Role, SecretHash, SkillDependency, SkillId, SkillRecord,
     TenantId, UserId, UserRecord, VersionId, VersionRecord, VersionState,
@@ -17,6 +17,14 @@ pub fn start() -> Timestamp {
 
 pub fn later(seconds: i64) -> Timestamp {
     start() + SignedDuration::from_secs(seconds)
+}
+
+/// What is older than `time` may go.
+pub fn kept_since(time: Timestamp) -> KeptSince {
+    KeptSince {
+        events: time,
+        invocations: time,
+    }
 }
 
 /// A new id of the type named. A macro and not an expression at hand: the thread's random source must not live across

@@ -152,11 +152,15 @@ impl Server {
     }
 
     /// The name of a migrated database to copy; made by the first test that needs it. The name holds a digest of the
-    /// migration, so a changed one makes a new template.
+    /// migrations, so a changed one makes a new template.
     async fn template(&self) -> String {
-        const MIGRATION: &str = include_str!("../../migrations/0001_catalogue.sql");
-        let digest = MIGRATION
-            .bytes()
+        const MIGRATIONS: [&str; 2] = [
+            include_str!("../../migrations/0001_catalogue.sql"),
+            include_str!("../../migrations/0002_invocations.sql"),
+        ];
+        let digest = MIGRATIONS
+            .into_iter()
+            .flat_map(str::bytes)
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             });

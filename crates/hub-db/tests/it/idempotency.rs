@@ -6,7 +6,7 @@ use hub_model::{
 };
 use jiff::Timestamp;
 
-use crate::fixture::{TENANT, fresh, later, start, user};
+use crate::fixture::{TENANT, fresh, kept_since, later, start, user};
 use crate::harness::{Given, on_both};
 
 on_both!(
@@ -224,7 +224,10 @@ async fn expired_rows_are_purged(Given { db, .. }: Given) {
     unit.commit().await.expect("commits");
     assert_eq!(claim(&db, KEY, start()).await, Claim::Fresh);
 
-    let purged = db.purge_expired(later(101), start()).await.expect("purges");
+    let purged = db
+        .purge_expired(later(101), kept_since(start()))
+        .await
+        .expect("purges");
     assert_eq!(
         (
             purged.refresh_tokens,
@@ -234,7 +237,7 @@ async fn expired_rows_are_purged(Given { db, .. }: Given) {
         (600, 1, 0)
     );
     let purged = db
-        .purge_expired(later(86_401), start())
+        .purge_expired(later(86_401), kept_since(start()))
         .await
         .expect("purges");
     assert_eq!(
@@ -246,7 +249,7 @@ async fn expired_rows_are_purged(Given { db, .. }: Given) {
         (500, 0, 1)
     );
     assert_eq!(
-        db.purge_expired(later(86_402), start())
+        db.purge_expired(later(86_402), kept_since(start()))
             .await
             .expect("purges"),
         hub_db::Purged::default()

@@ -11,6 +11,7 @@ mod events;
 mod fixture;
 mod harness;
 mod idempotency;
+mod invocations;
 mod listing;
 mod migrations;
 mod relations;

@@ -81,13 +81,13 @@ async fn start_at_once(place: &Place) {
         .iter()
         .partition(|migrated| !migrated.applied.is_empty());
     assert_eq!((workers.len(), waiters.len()), (1, 5));
-    assert_eq!(workers[0].applied, ["catalogue"]);
+    assert_eq!(workers[0].applied, ["catalogue", "invocations"]);
     let db = place.connect().await;
     assert_eq!(
         db.migration_status().await.expect("asks"),
         MigrationStatus {
-            database: 1,
-            program: 1
+            database: 2,
+            program: 2
         }
     );
 }
@@ -123,7 +123,7 @@ async fn before_the_first_migration_the_version_is_zero() {
         status,
         MigrationStatus {
             database: 0,
-            program: 1
+            program: 2
         }
     );
     let server = Server::from_environment();

@@ -11,8 +11,8 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
 use hub_db::{DbError, StoredResponse};
 use hub_model::{KeyRecord, Scope, SkillId, VersionId};
 use jiff::Timestamp;
@@ -29,21 +29,17 @@ use crate::App;
 use crate::auth::Principal;
 use crate::blobs::BlobError;
 use crate::catalogue::get_version;
+use crate::extract::idempotency_key;
 use crate::problem::{FieldError, Problem, ProblemBody, answers_with_problem};
 
 /// How long a publish waits for a place among those that are being read.
 const PLACE_WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// Characters of an `Idempotency-Key`.
-const KEY_CHARS_MAX: usize = 255;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// The token does not reach, or the upload cannot be read.
     #[error(transparent)]
     Request(Problem),
-    #[error("Idempotency-Key has 1 to {KEY_CHARS_MAX} visible ASCII characters")]
-    IdempotencyKey,
     #[error("too many publishes at once")]
     Busy,
     #[error(transparent)]
@@ -69,12 +65,6 @@ impl From<PublishError> for Problem {
         let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
         match error {
             PublishError::Request(problem) => problem,
-            PublishError::IdempotencyKey => Self::new(
-                StatusCode::BAD_REQUEST,
-                "invalid-header",
-                format!("{error}."),
-            )
-            .with_error(FieldError::new("Idempotency-Key", error.to_string())),
             PublishError::Busy => Self::unavailable(
                 "The hub is reading as many publishes as it can; try again.",
                 5,
@@ -212,7 +202,7 @@ pub async fn publish(
     principal
         .require(Scope::Publish)
         .map_err(PublishError::Request)?;
-    let key = idempotency_key(request.headers())?;
+    let key = idempotency_key(request.headers()).map_err(PublishError::Request)?;
     let place = app.publish_places().clone().acquire_owned();
     let _place = match tokio::time::timeout(PLACE_WAIT_MAX, place).await {
         Ok(Ok(place)) => place,
@@ -315,23 +305,6 @@ async fn signer(
         }
     }
     Err(PublishError::KeyNotRegistered(issuer))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, PublishError> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let key = value
-        .to_str()
-        .map_err(|_| PublishError::IdempotencyKey)?
-        .trim();
-    let is_fit =
-        (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
-    if is_fit {
-        Ok(Some(key.to_owned()))
-    } else {
-        Err(PublishError::IdempotencyKey)
-    }
 }
 
 /// What makes two publishes the same request: their content, whatever form it was sent in.

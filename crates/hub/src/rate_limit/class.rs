@@ -1,4 +1,4 @@
-//! Which quota a request is charged to. Knows URLs only by their prefixes.
+//! Which quota a request is charged to. Knows URLs only by how they begin and end.
 
 use http::Method;
 
@@ -13,11 +13,19 @@ pub enum Class {
     Write,
     /// Everything that tries a credential.
     Auth,
+    /// Running a skill.
+    Invoke,
 }
 
 impl Class {
     /// All classes.
-    pub const ALL: [Class; 4] = [Class::Read, Class::Search, Class::Write, Class::Auth];
+    pub const ALL: [Class; 5] = [
+        Class::Read,
+        Class::Search,
+        Class::Write,
+        Class::Auth,
+        Class::Invoke,
+    ];
 
     /// The name in headers, metrics and Redis keys.
     pub const fn as_str(self) -> &'static str {
@@ -26,6 +34,7 @@ impl Class {
             Class::Search => "search",
             Class::Write => "write",
             Class::Auth => "auth",
+            Class::Invoke => "invoke",
         }
     }
 
@@ -37,6 +46,9 @@ impl Class {
         let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         if tries_credential(path, safe) {
             return Some(Class::Auth);
+        }
+        if !safe && path.starts_with("/api/v1/skills/") && path.ends_with("/invoke") {
+            return Some(Class::Invoke);
         }
         if !safe {
             return Some(Class::Write);
@@ -85,6 +97,9 @@ mod tests {
         );
         assert_eq!(of(Method::GET, "/api/v1/search?q=csv"), Some(Class::Search));
         assert_eq!(of(Method::POST, "/api/v1/skills"), Some(Class::Write));
+        let invoke = "/api/v1/skills/csv-analyzer/invoke";
+        assert_eq!(of(Method::POST, invoke), Some(Class::Invoke));
+        assert_eq!(of(Method::GET, invoke), Some(Class::Read));
         assert_eq!(of(Method::POST, "/api/v1/auth/login"), Some(Class::Auth));
         assert_eq!(of(Method::GET, "/api/v1/auth/me"), Some(Class::Read));
         assert_eq!(

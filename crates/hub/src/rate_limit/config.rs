@@ -22,6 +22,8 @@ pub struct RateLimitConfig {
     /// Sign-in, registration, token refresh, device polling, OIDC. A device polls 12 times a
     /// minute (RFC 8628 §3.5).
     pub auth: Quota,
+    /// Running skills, which costs more than anything else.
+    pub invoke: Quota,
     /// `redis://…` to share the limits between replicas. Unset means: each replica counts alone.
     /// A secret, because the address may carry a password.
     pub redis_url: Option<Secret>,
@@ -39,6 +41,7 @@ impl Default for RateLimitConfig {
             search: Quota::per_minute(1_200),
             write: Quota::per_minute(1_200),
             auth: Quota::per_minute(60),
+            invoke: Quota::per_minute(600),
             redis_url: None,
             redis_timeout_ms: 50,
             address: AddressConfig::default(),
@@ -54,6 +57,7 @@ impl RateLimitConfig {
             Class::Search => self.search,
             Class::Write => self.write,
             Class::Auth => self.auth,
+            Class::Invoke => self.invoke,
         }
     }
 }

@@ -2,8 +2,8 @@
 //! listener and its stop signal as arguments; knows no URL.
 //!
 //! Stopping goes in this order: `/readyz` turns 503, the listener closes, idle
-//! connections close, requests in flight finish (or are cut at the deadline),
-//! download counts are written, the database closes.
+//! connections close, requests in flight and invocations that run finish (or
+//! are cut at the deadline), download counts are written, the database closes.
 
 mod guarded_io;
 
@@ -61,13 +61,11 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     drop(listener);
     let open = graceful.count();
     tracing::info!(connections = open, "draining");
-    if tokio::time::timeout(limits.drain(), graceful.shutdown())
-        .await
-        .is_err()
-    {
+    let quiet = futures::future::join(graceful.shutdown(), app.gateway().idle());
+    if tokio::time::timeout(limits.drain(), quiet).await.is_err() {
         tracing::warn!(
             seconds = limits.drain_seconds_max,
-            "cutting requests that did not finish"
+            "cutting requests and invocations that did not finish"
         );
     }
     cut.cancel();

@@ -11,6 +11,7 @@ mod downloads;
 mod drain;
 mod files;
 mod idempotency;
+mod invoking;
 mod listing;
 mod pages;
 mod private;

@@ -56,7 +56,7 @@ pub enum TokenAction {
     Create {
         #[arg(value_name = "NAME")]
         name: String,
-        /// read, publish, yank, owners, keys, admin
+        /// read, publish, yank, owners, keys, invoke, admin
         #[arg(long = "scope", value_delimiter = ',', default_value = "read")]
         scopes: Vec<String>,
         /// Only for skills that match this pattern, such as team-*

@@ -55,7 +55,7 @@ async fn somebody_registers_signs_in_and_is_known(hub: HubBuilder) {
         me,
         json!({
             "username": "alice", "role": "publisher", "skills": null, "tenant": "default",
-            "scopes": ["read", "publish", "yank", "owners", "keys"], "via": "session",
+            "scopes": ["read", "publish", "yank", "owners", "keys", "invoke"], "via": "session",
         })
     );
     hub.get("/api/v1/auth/me")
