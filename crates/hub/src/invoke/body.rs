@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hub_model::{InvocationRecord, InvocationStatus};
+use hub_model::InvocationRecord;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -114,9 +114,4 @@ impl From<&InvocationRecord> for InvocationBody {
 /// Where an invocation is found, as a path.
 pub(super) fn location(record: &InvocationRecord) -> String {
     format!("/api/v1/invocations/{}", record.id)
-}
-
-/// The words of [`InvocationStatus`] that a caller polls for.
-pub(super) fn is_over(record: &InvocationRecord) -> bool {
-    InvocationStatus::is_over(record.status)
 }

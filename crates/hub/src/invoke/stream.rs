@@ -12,7 +12,7 @@ use futures::stream;
 use hub_model::{InvocationId, InvocationRecord};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::body::{InvocationBody, is_over};
+use super::body::InvocationBody;
 use super::live::{End, Live};
 use super::{answer, store};
 use crate::App;
@@ -50,12 +50,12 @@ impl Watch {
         let app = self.app.clone();
         tokio::select! {
             biased;
-            seen = self.to_end() => seen,
+            seen = self.reach_end() => seen,
             () = app.gateway().waiting_ends() => Seen::Gone,
         }
     }
 
-    async fn to_end(&mut self) -> Seen {
+    async fn reach_end(&mut self) -> Seen {
         if let Some(live) = &self.live
             && let End::Over(record) = live.outcome().await
         {
@@ -90,7 +90,7 @@ impl Watch {
     async fn elsewhere(&mut self) -> Seen {
         loop {
             match store::find(&self.app, self.id).await {
-                Ok(Some(record)) if is_over(&record) => return Seen::Over(Arc::new(record)),
+                Ok(Some(record)) if record.status.is_over() => return Seen::Over(Arc::new(record)),
                 Ok(Some(_)) => {}
                 Ok(None) => return Seen::Gone,
                 Err(error) => {

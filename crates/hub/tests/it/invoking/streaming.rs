@@ -51,7 +51,7 @@ impl Listener {
     }
 
     /// Reads to the end: all events, as (id, name, data).
-    async fn to_end(mut self) -> Vec<(String, String, Value)> {
+    async fn heard_out(mut self) -> Vec<(String, String, Value)> {
         self.hears("\u{0}").await;
         self.text.split("\n\n").filter_map(event).collect()
     }
@@ -85,7 +85,7 @@ async fn progress_comes_while_it_runs_and_then_the_result(hub: HubBuilder) {
     );
     assert!(!listener.text.contains("three"));
     stage.actor.let_on(1);
-    let events = listener.to_end().await;
+    let events = listener.heard_out().await;
     let progress = |number: &str, chunk: &str| {
         (
             number.to_owned(),
@@ -110,7 +110,7 @@ async fn progress_comes_while_it_runs_and_then_the_result(hub: HubBuilder) {
     // And of what is over the result at once.
     let again = Listener::of(&stage, &format!("{location}/events"), None)
         .await
-        .to_end()
+        .heard_out()
         .await;
     assert_eq!(
         again,
@@ -123,7 +123,7 @@ async fn progress_comes_while_it_runs_and_then_the_result(hub: HubBuilder) {
         .header("accept", "text/event-stream");
     let failed = Listener::open(request.json(&json!({"input": "nobody"})))
         .await
-        .to_end()
+        .heard_out()
         .await;
     assert_eq!(failed[0].2["error"]["code"], "skill-not-served");
 }
@@ -138,7 +138,7 @@ async fn who_was_cut_off_goes_on_where_it_stopped(hub: HubBuilder) {
     let mut second = Listener::of(&stage, &path, Some("1")).await;
     assert!(second.hears("id: 2").await);
     stage.actor.let_on(1);
-    let events = second.to_end().await;
+    let events = second.heard_out().await;
     let ids: Vec<_> = events.iter().map(|(id, _, _)| id.as_str()).collect();
     assert_eq!(ids, ["2", "3", ""]);
 }
@@ -199,7 +199,7 @@ async fn a_listener_hears_of_what_another_replica_runs(hub: HubBuilder) {
     let request = elsewhere.request(Method::GET, &format!("/api/v1/invocations/{id}/events"));
     let listener = Listener::open(request).await;
     stage.actor.let_on(1);
-    let events = listener.to_end().await;
+    let events = listener.heard_out().await;
     assert_eq!(events[0].2["status"], "succeeded");
     assert_eq!(stage.actor.calls().len(), 1, "it ran once");
 }
