@@ -142,7 +142,9 @@ impl Agent {
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&self, topic: &str, intent: &str) -> Result<String, CallError> {
-        self.ask(topic, intent, None).await
+        let request = self.request(topic, intent, self.next_id(), false)?;
+        self.ask(topic, request, self.0.settings.timeout, &mut |_| {})
+            .await
     }
 
     /// The same, with news while it goes on.
@@ -155,16 +157,35 @@ impl Agent {
         intent: &str,
         mut news: impl FnMut(String) + Send,
     ) -> Result<String, CallError> {
-        self.ask(topic, intent, Some(&mut news)).await
+        let request = self.request(topic, intent, self.next_id(), true)?;
+        self.ask(topic, request, self.0.settings.timeout, &mut news)
+            .await
+    }
+
+    /// The same for a request that has an id already, unique for ever, and its own time-out. Asked again under
+    /// this id on the same reply topic, also by another process, it gets the first answer and is not run again.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_as(
+        &self,
+        id: String,
+        topic: &str,
+        intent: &str,
+        timeout: Duration,
+        mut news: impl FnMut(String) + Send,
+    ) -> Result<String, CallError> {
+        let request = self.request(topic, intent, id, true)?;
+        self.ask(topic, request, timeout, &mut news).await
     }
 
     async fn ask(
         &self,
         topic: &str,
-        intent: &str,
-        mut news: Option<&mut (dyn FnMut(String) + Send)>,
+        request: Request,
+        timeout: Duration,
+        news: &mut (dyn FnMut(String) + Send),
     ) -> Result<String, CallError> {
-        let request = self.request(topic, intent, news.is_some())?;
         let (sender, mut replies) = mpsc::unbounded_channel();
         let _entry = Entry::new(&self.0, &request.request_id, sender)?;
         let settings = &self.0.settings;
@@ -179,15 +200,11 @@ impl Agent {
                     Some(reply) => match reply.status {
                         Status::Success => return Ok(reply.content),
                         Status::Error => return Err(CallError::Failed { error: reply.error }),
-                        Status::Progress => {
-                            if let Some(news) = &mut news {
-                                news(reply.content);
-                            }
-                        }
+                        Status::Progress => news(reply.content),
                     },
                 },
-                () = tokio::time::sleep_until(began + settings.timeout) => {
-                    return Err(CallError::Timeout { topic: topic.to_owned(), waited: settings.timeout });
+                () = tokio::time::sleep_until(began + timeout) => {
+                    return Err(CallError::Timeout { topic: topic.to_owned(), waited: timeout });
                 }
                 // The first tick is at once.
                 _ = resend.tick() => {
@@ -200,13 +217,22 @@ impl Agent {
         }
     }
 
-    fn request(&self, topic: &str, intent: &str, progress: bool) -> Result<Request, CallError> {
+    fn next_id(&self) -> String {
+        format!("{:08x}", self.0.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn request(
+        &self,
+        topic: &str,
+        intent: &str,
+        request_id: String,
+        progress: bool,
+    ) -> Result<Request, CallError> {
         topic_text(topic.as_bytes()).map_err(|_| CallError::Topic {
             topic: topic.to_owned(),
         })?;
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let request = Request {
-            request_id: format!("{number:08x}"),
+            request_id,
             reply_to: self.0.reply_topic.clone(),
             intent: intent.to_owned(),
             timestamp: (self.0.settings.clock)(),

@@ -18,6 +18,8 @@ mod contain;
 #[cfg(feature = "mesh")]
 mod executor;
 #[cfg(feature = "mesh")]
+pub mod in_process;
+#[cfg(feature = "mesh")]
 mod library;
 #[cfg(feature = "mesh")]
 mod measure;

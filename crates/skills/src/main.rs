@@ -7,6 +7,8 @@ mod context;
 mod failure;
 mod installing;
 #[cfg(feature = "server")]
+mod invoking;
+#[cfg(feature = "server")]
 mod mesh;
 #[cfg(feature = "server")]
 mod observing;
@@ -14,6 +16,8 @@ mod pinning;
 mod printer;
 #[cfg(feature = "server")]
 mod proxy_metrics;
+#[cfg(all(feature = "server", target_os = "linux"))]
+mod runner;
 #[cfg(target_os = "linux")]
 mod sandboxed;
 #[cfg(feature = "server")]

@@ -63,7 +63,11 @@ impl Mesh {
 
     /// An agent with a reply topic of its own.
     pub async fn agent(&self) -> Result<AgentEnd, Failure> {
-        let reply_to = reply_topic(&mut rand::rng());
+        self.agent_on(&reply_topic(&mut rand::rng())).await
+    }
+
+    /// An agent on a reply topic that it had before.
+    pub async fn agent_on(&self, reply_to: &str) -> Result<AgentEnd, Failure> {
         match self {
             Self::ZeroMq(endpoints) => Ok(connect::agent(endpoints, reply_to)?),
             Self::Nats(mesh, _) => {

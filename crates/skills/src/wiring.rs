@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hub::invoke::Invoker;
 use hub::{App, HubConfig, LogFormat};
 use hub_model::SystemClock;
 use tokio::net::TcpListener;
@@ -120,7 +121,12 @@ pub fn run_server<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T
 
 /// A hub with its listener, ready to be served. The listener comes first: a second hub on the same
 /// address fails before it touches the data.
-pub async fn open_hub(mut config: HubConfig) -> Result<(App, TcpListener), Failure> {
+///
+/// `invoker` runs skills for its callers, if anything does.
+pub async fn open_hub(
+    mut config: HubConfig,
+    invoker: Option<Arc<dyn Invoker>>,
+) -> Result<(App, TcpListener), Failure> {
     let wanted = config.bind;
     let listener = TcpListener::bind(wanted).await.map_err(|error| {
         let failure = Failure::failed("bind", format!("cannot listen on {wanted}: {error}"));
@@ -133,7 +139,7 @@ pub async fn open_hub(mut config: HubConfig) -> Result<(App, TcpListener), Failu
     })?;
     // Port 0 means any free one: links in answers must name the real one.
     config.bind = listener.local_addr().unwrap_or(wanted);
-    let app = App::new(config, Arc::new(SystemClock))
+    let app = App::with_invoker(config, Arc::new(SystemClock), invoker)
         .await
         .map_err(start_failure)?;
     Ok((app, listener))

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::mesh::MeshArgs;
+
 /// Start everything on this machine: the hub on SQLite and a folder, with signed example skills.
 #[derive(Debug, Args)]
 pub struct UpArgs {
@@ -47,6 +49,11 @@ pub struct ServeArgs {
     /// Make an administrator of this name if there is none, and write a one-time password to standard output
     #[arg(long, value_name = "NAME")]
     pub bootstrap_admin: Option<String>,
+    /// Topic of the mesh whose workers run skills for callers of the HTTP API [default: none runs them]
+    #[arg(long, value_name = "TOPIC", env = "SKILLS_MESH_TOPIC")]
+    pub mesh_topic: Option<String>,
+    #[command(flatten)]
+    pub mesh: MeshArgs,
 }
 
 /// The registry's database.

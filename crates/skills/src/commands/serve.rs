@@ -1,8 +1,14 @@
 //! `skills serve`: the registry server until SIGTERM.
 
+use std::sync::Arc;
+
+use hub::invoke::Invoker;
+
 use crate::cli::server::ServeArgs;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::invoking::MeshInvoker;
+use crate::mesh::Mesh;
 use crate::wiring::{self, Overrides};
 
 pub fn run(args: &ServeArgs, context: &Context) -> Result<(), Failure> {
@@ -15,7 +21,14 @@ pub fn run(args: &ServeArgs, context: &Context) -> Result<(), Failure> {
     wiring::start_logging(&config, context)?;
     wiring::run_server(async {
         let stop = wiring::shutdown_signal();
-        let (app, listener) = wiring::open_hub(config).await?;
+        let invoker: Option<Arc<dyn Invoker>> = match &args.mesh_topic {
+            Some(topic) => {
+                let mesh = Mesh::connect(&args.mesh).await?;
+                Some(Arc::new(MeshInvoker::connect(&mesh, topic).await?))
+            }
+            None => None,
+        };
+        let (app, listener) = wiring::open_hub(config, invoker).await?;
         if let Some(name) = &args.bootstrap_admin {
             bootstrap(&app, name, context).await?;
         }

@@ -1,8 +1,10 @@
 //! `skills up`: the whole platform on this machine, with signed example skills, ready to be tried.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use hub::invoke::Invoker;
 use hub::{App, HubConfig};
 use skill_client::api::{Client, ClientOptions, Publication};
 use skill_client::config::Registry;
@@ -14,6 +16,7 @@ use skill_signing::{Keyring, SecretKey, Statement};
 use crate::cli::server::UpArgs;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::runner::Runner;
 use crate::wiring::{self, Overrides};
 
 /// The example skills, inside the program, so that it needs no files beside it.
@@ -40,8 +43,13 @@ pub fn run(args: &UpArgs, context: &Context) -> Result<(), Failure> {
     }
     wiring::start_logging(&config, context)?;
     wiring::run_server(async {
-        let (app, listener) = wiring::open_hub(config).await?;
+        let runner = Runner::start(&config, context).await?;
+        let invoker = runner.clone().map(|one| Arc::new(one) as Arc<dyn Invoker>);
+        let (app, listener) = wiring::open_hub(config, invoker).await?;
         let token = admin_token(&app, context).await?;
+        if let (Some(runner), Some(token)) = (&runner, &token) {
+            runner.serves(registry(&app)?, token.clone());
+        }
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = tokio::spawn(hub::serve(listener, app.clone(), async move {
             tokio::select! {
@@ -66,6 +74,9 @@ pub fn run(args: &UpArgs, context: &Context) -> Result<(), Failure> {
             Failure::failed("hub-ended", format!("the hub ended unexpectedly: {error}"))
         })?;
         drop(stop);
+        if let Some(runner) = runner {
+            runner.drain().await;
+        }
         context
             .printer
             .note("stopped; everything is kept in the data folder");
@@ -106,13 +117,18 @@ async fn admin_token(app: &App, context: &Context) -> Result<Option<Secret>, Fai
     Ok(Some(Secret::new(admin.expose_token())))
 }
 
+/// This hub, as its clients know it.
+fn registry(app: &App) -> Result<Registry, Failure> {
+    Ok(Registry {
+        name: None,
+        url: app.config().public_base().parse()?,
+    })
+}
+
 /// Publishes what is not there yet, through the hub's own interface, as any client would.
 async fn publish_examples(app: &App, token: &Secret, context: &Context) -> Result<usize, Failure> {
     let clock = &SystemClock;
-    let registry = Registry {
-        name: None,
-        url: app.config().public_base().parse()?,
-    };
+    let registry = registry(app)?;
     let credentials = Credentials {
         username: Some(ADMIN.to_owned()),
         token: token.clone(),

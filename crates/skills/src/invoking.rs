@@ -1,0 +1,121 @@
+//! What stands behind the hub's gateway: an agent of the mesh. Knows both, so that neither knows the other.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use hub::invoke::{Invocation, InvokeError, Invoker, Output, Progress};
+use serde_json::json;
+use skill_mesh::agent::{Agent, CallError, Settings};
+
+use crate::failure::Failure;
+use crate::mesh::{Mesh, wall_clock};
+
+/// The reply topic of hubs. Always the same, so that an invocation that another process of this hub goes on with
+/// is known on the mesh by the same name; ids of invocations are unique for ever.
+pub const REPLY_TOPIC: &str = "AGENT_REPLY_HUB";
+
+/// Passes invocations to a topic.
+pub struct MeshInvoker {
+    agent: Agent,
+    topic: String,
+}
+
+impl MeshInvoker {
+    pub fn new(agent: Agent, topic: impl Into<String>) -> Self {
+        Self {
+            agent,
+            topic: topic.into(),
+        }
+    }
+
+    /// Over a proxy or NATS.
+    pub async fn connect(mesh: &Mesh, topic: &str) -> Result<Self, Failure> {
+        let end = mesh.agent_on(REPLY_TOPIC).await?;
+        Ok(Self::new(
+            Agent::new(end, Settings::new(wall_clock())),
+            topic,
+        ))
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// As the hub tells its callers.
+    pub async fn ask(
+        &self,
+        invocation: &Invocation,
+        progress: &Progress,
+    ) -> Result<String, InvokeError> {
+        let intent = intent(invocation)?;
+        let id = invocation.id.to_string();
+        let news = |news: String| progress.send(news);
+        let answer = self
+            .agent
+            .call_as(id, &self.topic, &intent, invocation.timeout, news);
+        answer.await.map_err(explain)
+    }
+}
+
+impl Invoker for MeshInvoker {
+    fn invoke(
+        &self,
+        invocation: Invocation,
+        progress: Progress,
+    ) -> Pin<Box<dyn Future<Output = Result<Output, InvokeError>> + Send + '_>> {
+        Box::pin(async move {
+            let content = self.ask(&invocation, &progress).await?;
+            Ok(Output {
+                bytes: content.into(),
+                version: None,
+            })
+        })
+    }
+}
+
+fn intent(invocation: &Invocation) -> Result<String, InvokeError> {
+    let input = std::str::from_utf8(&invocation.input).map_err(|error| {
+        InvokeError::InvalidInput(format!(
+            "the mesh carries text, and byte {} of the input is not UTF-8; encode it, for example as base64",
+            error.valid_up_to()
+        ))
+    })?;
+    let mut intent = json!({ "skill": invocation.skill, "data": input });
+    if let Some(entry) = &invocation.entry {
+        intent["entry"] = json!(entry);
+    }
+    Ok(intent.to_string())
+}
+
+/// Codes with which a worker says that the input was wrong, before anything ran.
+const INPUT_CODES: [&str; 4] = [
+    "input-invalid:",
+    "input-missing:",
+    "input-not-json:",
+    "unknown-entry-point:",
+];
+
+fn explain(error: CallError) -> InvokeError {
+    match error {
+        CallError::Closed => InvokeError::Closed,
+        CallError::Timeout { waited, .. } => InvokeError::NoAnswer { waited },
+        CallError::Topic { .. } => InvokeError::NotServed(error.to_string()),
+        CallError::TooLarge { .. } => InvokeError::InvalidInput(error.to_string()),
+        CallError::Failed { error } if error.starts_with("busy:") => InvokeError::Busy,
+        // Nobody took it in time.
+        CallError::Failed { error }
+            if error.starts_with("No matching skill") || error.starts_with("deadline:") =>
+        {
+            InvokeError::NotServed(error)
+        }
+        CallError::Failed { error } if INPUT_CODES.iter().any(|code| error.starts_with(code)) => {
+            InvokeError::InvalidInput(error)
+        }
+        CallError::Failed { error } => InvokeError::Failed(error),
+    }
+}
+
+/// How long the in-process worker lets a skill run: as long as the gateway lets a caller ask for.
+pub fn longest(config: &hub::HubConfig) -> Duration {
+    Duration::from_secs(config.invoke.timeout_seconds_max)
+}
