@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("skill-sandbox", &["skill-format"]),
     ("skill-client", &["skill-format", "skill-signing"]),
     ("skill-mesh", &["skill-format"]),
+    ("skill-controller", &["skill-format"]),
     ("hub-model", &["skill-format"]),
     ("hub-db", &["hub-model"]),
     (
@@ -25,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "hub-db",
             "hub-model",
             "skill-client",
+            "skill-controller",
             "skill-format",
             "skill-mesh",
             "skill-sandbox",

@@ -8,6 +8,8 @@ mod audit;
 mod cache;
 mod completions;
 #[cfg(feature = "server")]
+mod controller;
+#[cfg(feature = "server")]
 mod db;
 mod deprecate;
 mod doctor;
@@ -24,6 +26,8 @@ mod outdated;
 mod owner;
 mod pack;
 mod passphrase;
+#[cfg(feature = "server")]
+mod probe;
 mod publish;
 mod rate;
 mod registry;
@@ -51,6 +55,8 @@ pub fn run(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Cache(args) => cache::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         #[cfg(feature = "server")]
+        Command::Controller(args) => controller::run(args, context),
+        #[cfg(feature = "server")]
         Command::Db(args) => db::run(args, context),
         Command::Deprecate(args) => deprecate::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
@@ -66,6 +72,8 @@ pub fn run(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Outdated(args) => outdated::run(args, context),
         Command::Owner(args) => owner::run(args, context),
         Command::Pack(args) => pack::run(args, context),
+        #[cfg(feature = "server")]
+        Command::Probe(args) => probe::run(args, context),
         Command::Publish(args) => publish::run(args, context),
         Command::Rate(args) => rate::run(args, context),
         Command::Registry(args) => registry::run(args, context),

@@ -3,6 +3,7 @@
 mod audit;
 mod authoring;
 mod cli_reference;
+mod controller;
 mod crash;
 mod doctor;
 mod hub;
