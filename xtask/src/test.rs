@@ -43,10 +43,11 @@ pub fn run(arguments: &[String]) -> Outcome {
     drop(services);
     // Arguments are the Rust test runner's: whoever gives some wants some of its tests.
     if arguments.is_empty() {
-        let python = python_agent()?;
-        counts.passed += python.passed;
-        counts.failed += python.failed;
-        counts.skipped += python.skipped;
+        for more in [python_agent()?, deployment()?] {
+            counts.passed += more.passed;
+            counts.failed += more.failed;
+            counts.skipped += more.skipped;
+        }
     }
     // The plain closing line that any reader of the log can count on.
     println!(
@@ -73,6 +74,19 @@ fn python_agent() -> Outcome<Counts> {
         .args(["clients/python/check", "-q"])
         .current_dir(tools::root())
         .env("NATS_SERVER", nats);
+    run_counting(command)
+}
+
+/// Holds what is deployed against the schemas of Kubernetes, KEDA and compose, and the program's own help.
+fn deployment() -> Outcome<Counts> {
+    tools::debian(&["python3"], "python3-venv")?;
+    tools::debian(&["node"], "nodejs")?;
+    tools::debian(&["npm"], "npm")?;
+    process::run(cargo().args(["build", "--workspace", "--locked", "--bin", "skills"]))?;
+    let mut command = Command::new("sh");
+    command
+        .args(["deploy/check", "-q"])
+        .current_dir(tools::root());
     run_counting(command)
 }
 

@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "skill-sandbox",
         ],
     ),
+    ("skill-controller", &["skill-format"]),
     ("hub-model", &["skill-format"]),
     ("hub-db", &["hub-model"]),
     (
@@ -34,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "hub-db",
             "hub-model",
             "skill-client",
+            "skill-controller",
             "skill-format",
             "skill-mesh",
             "skill-runtime",

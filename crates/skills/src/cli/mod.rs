@@ -74,6 +74,8 @@ Host
   up           Start everything on this machine, with example skills
   serve        Start the registry server
   db           Migrate or inspect the registry's database
+  controller   Look after SkillTopics in a Kubernetes cluster
+  probe        Ask a health page, as a container's health check does
 
 Run behind topics
   proxy        Start the mesh's proxy
@@ -206,6 +208,10 @@ pub enum Command {
     Serve(server::ServeArgs),
     #[cfg(feature = "server")]
     Db(server::DbArgs),
+    #[cfg(feature = "server")]
+    Controller(server::ControllerArgs),
+    #[cfg(feature = "server")]
+    Probe(server::ProbeArgs),
     #[cfg(feature = "server")]
     Proxy(mesh::ProxyArgs),
     #[cfg(feature = "server")]

@@ -88,3 +88,76 @@ pub struct DbTarget {
     #[arg(long, value_name = "DIR", env = "SKILLS_DATA")]
     pub data: Option<PathBuf>,
 }
+
+/// Look after SkillTopics in a Kubernetes cluster: a Deployment of workers for each, scaled by KEDA.
+#[derive(Debug, Args)]
+pub struct ControllerArgs {
+    /// Look after this namespace only [default: all]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Image of workers whose SkillTopic names none
+    #[arg(long, value_name = "IMAGE", default_value = concat!("skills-worker:", env!("CARGO_PKG_VERSION")))]
+    pub image: String,
+    /// Where workers publish to the proxy, as in tcp://skillscale-proxy:5444
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "SKILLSCALE_PROXY_XSUB",
+        requires = "proxy_xpub"
+    )]
+    pub proxy_xsub: Option<String>,
+    /// Where workers subscribe to the proxy, as in tcp://skillscale-proxy:5555
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "SKILLSCALE_PROXY_XPUB",
+        requires = "proxy_xsub"
+    )]
+    pub proxy_xpub: Option<String>,
+    /// Prometheus server that watches the proxy, for scaling by its queues
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
+    /// NATS server for topics over NATS, as in nats://nats:4222
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SKILLS_NATS_URL",
+        hide_env_values = true
+    )]
+    pub nats: Option<String>,
+    /// The NATS server's monitoring address, for scaling by JetStream's lag
+    #[arg(long, value_name = "HOST:PORT", requires = "nats")]
+    pub nats_monitoring: Option<String>,
+    /// The NATS account that holds the streams
+    #[arg(long, value_name = "ACCOUNT", default_value = "$G")]
+    pub nats_account: String,
+    /// Address of the Kubernetes API [default: that of the cluster this runs in]
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// File with a bearer token for --server
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub token_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust for --server
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub ca_file: Option<PathBuf>,
+    /// Where /healthz, /readyz and /metrics are
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9100")]
+    pub metrics: SocketAddr,
+    /// Namespace of the lease by which replicas elect one of them [default: the pod's]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// Work without asking whether another replica does
+    #[arg(long, conflicts_with = "lease_namespace")]
+    pub no_election: bool,
+}
+
+/// Ask a health page, as a container's health check does: exit code 0 if it answers that all is well.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// Address of the page, as in http://127.0.0.1:9100/readyz
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Seconds to wait for the answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub timeout: u64,
+}

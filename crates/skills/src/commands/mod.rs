@@ -10,6 +10,8 @@ mod cache;
 mod call;
 mod completions;
 #[cfg(feature = "server")]
+mod controller;
+#[cfg(feature = "server")]
 mod db;
 mod deprecate;
 mod doctor;
@@ -26,6 +28,8 @@ mod outdated;
 mod owner;
 mod pack;
 mod passphrase;
+#[cfg(feature = "server")]
+mod probe;
 #[cfg(feature = "server")]
 mod proxy;
 mod publish;
@@ -59,6 +63,8 @@ pub fn run(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Call(args) => call::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         #[cfg(feature = "server")]
+        Command::Controller(args) => controller::run(args, context),
+        #[cfg(feature = "server")]
         Command::Db(args) => db::run(args, context),
         Command::Deprecate(args) => deprecate::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
@@ -74,6 +80,8 @@ pub fn run(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Outdated(args) => outdated::run(args, context),
         Command::Owner(args) => owner::run(args, context),
         Command::Pack(args) => pack::run(args, context),
+        #[cfg(feature = "server")]
+        Command::Probe(args) => probe::run(args, context),
         #[cfg(feature = "server")]
         Command::Proxy(args) => proxy::run(args, context),
         Command::Publish(args) => publish::run(args, context),

@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod authoring;
 mod cli_reference;
+mod controller;
 mod crash;
 mod doctor;
 mod full_disk;
