@@ -51,7 +51,7 @@ pub use manifest::{
 pub use name::{NAME_CHARS_MAX, NameError, SkillName, is_reserved};
 pub use range::{Range, RangeError};
 pub use schema::{InputProblem, InvalidInput, check_input};
-pub use skill::{InvalidSkill, ReadOptions, Skill};
+pub use skill::{InvalidSkill, ManifestError, ReadOptions, Skill, read_manifest};
 pub use tree::{
     IgnoreError, PathError, PathProblem, SKILL_MD, SKILL_YAML, SkillFile, SkillTree, TreeError,
 };

@@ -2,16 +2,18 @@
 //! the world has published can be loaded; [`crate::lint`] is strict.
 
 use std::fmt;
+use std::path::Path;
 
 use semver::Version;
 
 use crate::diagnostic::Diagnostic;
 use crate::explain::{Explain, Fault, Place};
+use crate::limits::Limits;
 use crate::manifest::Manifest;
-use crate::merge::merge;
+use crate::merge::{DEFAULT_SCRIPTS, merge};
 use crate::skill_md::{self, SkillMd};
 use crate::skill_yaml::{self, SkillYaml};
-use crate::tree::{SKILL_MD, SKILL_YAML, SkillTree};
+use crate::tree::{SKILL_MD, SKILL_YAML, SkillTree, TreeError};
 
 /// A skill that can be used.
 #[derive(Debug, Clone)]
@@ -85,6 +87,57 @@ impl Explain for InvalidSkill {
             field: first.field.clone(),
         })
     }
+}
+
+/// Why a folder has no manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Its files cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// Its files can be read, but do not describe a skill.
+    #[error(transparent)]
+    Invalid(#[from] InvalidSkill),
+}
+
+impl Explain for ManifestError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Tree(error) => error.code(),
+            Self::Invalid(error) => error.code(),
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Tree(error) => error.fault(),
+            Self::Invalid(error) => error.fault(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Tree(error) => error.help(),
+            Self::Invalid(error) => error.help(),
+        }
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Tree(error) => error.place(),
+            Self::Invalid(error) => error.place(),
+        }
+    }
+}
+
+/// The manifest of the skill in a folder. Reads `SKILL.md` and `skill.yaml` and no other file, for
+/// whoever runs a skill and needs nothing else of it; as lenient as [`Skill::from_tree`].
+///
+/// # Errors
+/// Where the two files cannot be read or do not describe a skill.
+pub fn read_manifest(dir: &Path, options: &ReadOptions) -> Result<Manifest, ManifestError> {
+    let tree = SkillTree::read_brief(dir, &DEFAULT_SCRIPTS, &Limits::default())?;
+    Ok(Skill::from_tree(tree, options)?.manifest)
 }
 
 /// What the files of a skill say, each for itself.

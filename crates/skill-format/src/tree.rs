@@ -6,6 +6,7 @@
 //! To read a tree from somewhere new, collect the entries and hand each to
 //! [`SkillTree::insert`]: the rules are applied there and nowhere else.
 
+mod brief;
 mod folder;
 mod ignore;
 mod names;
@@ -143,6 +144,15 @@ impl SkillTree {
     /// Symbolic links and devices are refused, and so is whatever exceeds `limits`.
     pub fn read_dir(dir: &Path, limits: &Limits) -> Result<Self, TreeError> {
         folder::read_authored(dir, limits)
+    }
+
+    /// `SKILL.md`, `skill.yaml` and which of `scripts` there are, their content left out.
+    pub(crate) fn read_brief(
+        dir: &Path,
+        scripts: &[&str],
+        limits: &Limits,
+    ) -> Result<Self, TreeError> {
+        brief::read(dir, scripts, limits)
     }
 
     /// Reads a folder as it is, leaving nothing out: to see whether an installed skill is still

@@ -7,7 +7,8 @@
 //! | `{"task": "average these", "data": "1 2 3"}` | by keywords in `task` | `data`, or the task |
 //! | plain text, any other JSON | by keywords in the text | the text |
 //!
-//! `data` that is no text is passed as JSON. A skill that is named and not there is an error, never another
+//! `data` that is no text is passed as JSON. An `entry` beside `skill` or `task` names one of the skill's
+//! entry points. A skill that is named and not there is an error, never another
 //! skill.
 
 mod keywords;
@@ -42,6 +43,8 @@ pub struct Match<'a> {
     pub name: &'a str,
     /// What the skill gets.
     pub input: String,
+    /// The entry point, where the intent names one: `{"skill": …, "entry": "analyze"}`.
+    pub entry: Option<String>,
     /// 1 for a named skill, else see [`SCORE_MIN`].
     pub score: f64,
 }
@@ -142,13 +145,18 @@ impl Matcher {
             _ => return self.by_words(intent, intent.to_owned()),
         };
         let data = object.get("data").map(as_text);
-        match (object.get("skill"), object.get("task")) {
+        let entry = object.get("entry").and_then(Value::as_str);
+        let found = match (object.get("skill"), object.get("task")) {
             (Some(Value::String(name)), _) => self.by_name(name, data.unwrap_or_default()),
             (_, Some(Value::String(task))) => {
                 self.by_words(task, data.unwrap_or_else(|| task.clone()))
             }
-            _ => self.by_words(intent, intent.to_owned()),
-        }
+            _ => return self.by_words(intent, intent.to_owned()),
+        };
+        found.map(|found| Match {
+            entry: entry.map(str::to_owned),
+            ..found
+        })
     }
 
     fn by_name(&self, name: &str, input: String) -> Result<Match<'_>, MatchError> {
@@ -196,6 +204,7 @@ impl Matcher {
             index,
             name: &self.candidates[index].name,
             input,
+            entry: None,
             score,
         }
     }

@@ -32,7 +32,7 @@ use tokio::sync::{oneshot, watch};
 use zmq::{Context, Socket, SocketType};
 
 use crate::protocol::REPLY_PREFIX;
-use crate::queue::{self, Counts, Mode, TopicGauge};
+use crate::queue::{self, Counts, Mode, TopicCounts, TopicGauge};
 use crate::transport::WallClock;
 use crate::zmq_socket::{block_signals, set_manual, set_no_drop};
 
@@ -151,6 +151,8 @@ impl ProxyError {
 pub struct Metrics {
     /// What has happened to requests.
     pub counts: Counts,
+    /// How the requests of each topic ended, see [`crate::queue::Queue::counts_by_topic`].
+    pub outcomes: Vec<(Arc<str>, TopicCounts)>,
     /// How each topic is doing.
     pub topics: Vec<TopicGauge>,
     /// Subscribers' connections.
@@ -203,7 +205,7 @@ impl Proxy {
             socket
                 .bind(endpoint)
                 .and_then(|()| socket.get_last_endpoint())
-                .map(|bound| bound.unwrap_or_else(|_| endpoint.to_owned()))
+                .map(|bound| bound.map_or_else(|_| endpoint.to_owned(), plain))
                 .map_err(|source| ProxyError::Bind {
                     endpoint: endpoint.to_owned(),
                     source,
@@ -357,6 +359,18 @@ fn is_tcp(endpoint: &str) -> bool {
         .strip_prefix("tcp://")
         .and_then(|address| address.rsplit_once(':'))
         .is_some_and(|(_, port)| port == "*" || port.parse::<u16>().is_ok())
+}
+
+/// An IPv4 address as everybody writes it: libzmq, listening for both, tells it as one of IPv6, which peers
+/// without IPv6 cannot connect to.
+fn plain(endpoint: String) -> String {
+    let mapped = endpoint
+        .strip_prefix("tcp://[::ffff:")
+        .and_then(|rest| rest.split_once("]:"));
+    match mapped {
+        Some((address, port)) => format!("tcp://{address}:{port}"),
+        None => endpoint,
+    }
 }
 
 /// Of an address that libzmq gives for a bound TCP socket.

@@ -26,7 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use answers::Answers;
-pub use settings::{Counts, Key, Mode, Offer, Refusal, Settings, TopicGauge};
+use settings::CountsByTopic;
+pub use settings::{Counts, Key, Mode, Offer, Refusal, Settings, TopicCounts, TopicGauge};
 use workers::{Topic, Worker};
 
 /// Time since the transport began.
@@ -105,6 +106,7 @@ pub struct Queue<Q, A> {
     bytes: usize,
     closing: bool,
     counts: Counts,
+    by_topic: CountsByTopic,
 }
 
 impl<Q: Clone, A: Clone> Queue<Q, A> {
@@ -123,6 +125,7 @@ impl<Q: Clone, A: Clone> Queue<Q, A> {
             bytes: 0,
             closing: false,
             counts: Counts::default(),
+            by_topic: CountsByTopic::default(),
         }
     }
 
@@ -144,6 +147,7 @@ impl<Q: Clone, A: Clone> Queue<Q, A> {
         }
         if let Some(refusal) = self.overload(&offer) {
             self.counts.refuse(&refusal);
+            self.by_topic.refuse(&offer.topic, &refusal);
             out.push(Action::Refuse { key, refusal });
             return;
         }
@@ -409,6 +413,10 @@ impl<Q: Clone, A: Clone> Queue<Q, A> {
         let Some(live) = self.live.remove(&number) else {
             return;
         };
+        match &answer {
+            Answer::Given(_) => self.by_topic.answer(&live.topic),
+            Answer::Refused(refusal) => self.by_topic.refuse(&live.topic, refusal),
+        }
         self.numbers.remove(&live.key);
         self.timers.remove(&(live.timer, number));
         self.bytes -= live.bytes;
@@ -505,6 +513,12 @@ impl<Q: Clone, A: Clone> Queue<Q, A> {
     /// What has happened so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// How the requests of each topic ended, in no order; topics beyond the first thousand together under
+    /// the empty name.
+    pub fn counts_by_topic(&self) -> impl Iterator<Item = (Arc<str>, TopicCounts)> + '_ {
+        self.by_topic.iter()
     }
 
     /// How each topic is doing, in no order.

@@ -82,6 +82,35 @@ impl Sandbox {
         })
     }
 
+    /// Runs a single job in a launcher of its own, without finding out before what the host can
+    /// enforce: for a program that runs one job and ends. [`Outcome::protections`] says what held it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sandbox::start`] and [`Sandbox::run`].
+    pub async fn run_once(settings: &Settings, job: Job) -> Result<Outcome, SandboxError> {
+        let mut setup = setup(settings, &job)?;
+        let mut launcher = match Launcher::start(settings, setup.clone()).await? {
+            Started::Ready(launcher) => launcher,
+            Started::NoNamespaces(missing) => {
+                setup.namespaces = false;
+                let second = match settings.allow_degraded {
+                    true => Launcher::start(settings, setup).await?,
+                    false => Started::NoNamespaces(missing.clone()),
+                };
+                let Started::Ready(mut launcher) = second else {
+                    return Err(SandboxError::Unenforceable {
+                        missing: vec![missing],
+                    });
+                };
+                launcher.protections = complete(launcher.protections, Some(&missing));
+                launcher
+            }
+        };
+        check(settings, &launcher.protections)?;
+        launcher.run(&job).await
+    }
+
     /// What holds every job.
     pub fn protections(&self) -> &Protections {
         &self.protections
@@ -95,14 +124,11 @@ impl Sandbox {
     /// [`SandboxError::BadJob`], [`SandboxError::BadPath`] and [`SandboxError::NotStarted`] where
     /// the job is wrong; [`SandboxError::LauncherLost`] where its launcher died under it.
     pub async fn run(&self, job: Job) -> Result<Outcome, SandboxError> {
-        if !job.program.is_absolute() {
-            let why = format!(
-                "the program's path must be absolute, but is {}",
-                job.program.display()
-            );
-            return Err(SandboxError::BadJob { why });
-        }
-        let setup = self.setup(&job)?;
+        let setup = Setup {
+            namespaces: self.no_namespaces.is_none(),
+            python: self.python(&job),
+            ..setup(&self.settings, &job)?
+        };
         // Never closed.
         let _slot = self.slots.acquire().await;
         let mut launcher = self.launcher(setup).await?;
@@ -112,30 +138,6 @@ impl Sandbox {
             self.keep(launcher);
         }
         result
-    }
-
-    fn setup(&self, job: &Job) -> Result<Setup, SandboxError> {
-        let all = |paths: &[PathBuf]| -> Result<Vec<Shown>, SandboxError> {
-            paths.iter().map(|path| shown(path)).collect()
-        };
-        let mut read = all(&self.settings.read)?;
-        read.extend(all(&job.grants.read)?);
-        let skill = shown(&job.skill_dir)?;
-        if !skill.source.is_dir() {
-            let (path, why) = (job.skill_dir.clone(), "it is no folder".to_owned());
-            return Err(SandboxError::BadPath { path, why });
-        }
-        Ok(Setup {
-            skill: Some(skill),
-            read,
-            write: all(&job.grants.write)?,
-            network: job.grants.network,
-            scratch_bytes: job.limits.scratch_bytes,
-            scratch_files: job.limits.scratch_files,
-            memory_bytes: job.limits.memory_bytes,
-            namespaces: self.no_namespaces.is_none(),
-            python: self.python(job),
-        })
     }
 
     /// The interpreter that this job may be run by, if it may.
@@ -195,6 +197,38 @@ impl Sandbox {
             idle.remove(0);
         }
     }
+}
+
+/// What a launcher needs to be made for a job: with namespaces, without a warm interpreter.
+fn setup(settings: &Settings, job: &Job) -> Result<Setup, SandboxError> {
+    if !job.program.is_absolute() {
+        let why = format!(
+            "the program's path must be absolute, but is {}",
+            job.program.display()
+        );
+        return Err(SandboxError::BadJob { why });
+    }
+    let all = |paths: &[PathBuf]| -> Result<Vec<Shown>, SandboxError> {
+        paths.iter().map(|path| shown(path)).collect()
+    };
+    let mut read = all(&settings.read)?;
+    read.extend(all(&job.grants.read)?);
+    let skill = shown(&job.skill_dir)?;
+    if !skill.source.is_dir() {
+        let (path, why) = (job.skill_dir.clone(), "it is no folder".to_owned());
+        return Err(SandboxError::BadPath { path, why });
+    }
+    Ok(Setup {
+        skill: Some(skill),
+        read,
+        write: all(&job.grants.write)?,
+        network: job.grants.network,
+        scratch_bytes: job.limits.scratch_bytes,
+        scratch_files: job.limits.scratch_files,
+        memory_bytes: job.limits.memory_bytes,
+        namespaces: true,
+        python: None,
+    })
 }
 
 /// The host's own word about namespaces, which a launcher without them cannot know.

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::printer::Printer;
 
 /// The surroundings of one run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     pub printer: Printer,
     pub global: GlobalArgs,

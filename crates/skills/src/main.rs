@@ -6,8 +6,14 @@ mod commands;
 mod context;
 mod failure;
 mod installing;
+#[cfg(feature = "server")]
+mod mesh;
+#[cfg(feature = "server")]
+mod observing;
 mod pinning;
 mod printer;
+#[cfg(feature = "server")]
+mod proxy_metrics;
 #[cfg(target_os = "linux")]
 mod sandboxed;
 #[cfg(feature = "server")]

@@ -1,5 +1,5 @@
-//! Puts the hub together: flags over file over defaults, logging, listener, signals. The only place
-//! that knows both the command line and the server.
+//! Puts servers together: flags over file over defaults, logging, listener, signals. The only place
+//! that knows both the command line and the hub.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -66,9 +66,23 @@ fn read(path: &Path) -> Result<HubConfig, Failure> {
 
 /// Log lines go to standard error as the configuration says; `RUST_LOG` outranks it.
 pub fn start_logging(config: &HubConfig, context: &Context) -> Result<(), Failure> {
-    let filter = context
-        .env("RUST_LOG")
-        .unwrap_or_else(|| config.log.filter.clone());
+    let is_json = config.log.format == LogFormat::Json;
+    log_to_stderr(&config.log.filter, is_json, context)
+}
+
+/// The same for what has no configuration file: text, or JSON with `--json`.
+pub fn start_service_logging(context: &Context) -> Result<(), Failure> {
+    let level = match (context.global.quiet, context.global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "info",
+        (false, 1) => "debug",
+        (false, _) => "trace",
+    };
+    log_to_stderr(level, context.printer.is_json(), context)
+}
+
+fn log_to_stderr(filter: &str, is_json: bool, context: &Context) -> Result<(), Failure> {
+    let filter = context.env("RUST_LOG").unwrap_or_else(|| filter.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
         Failure::bad_input(
             "log-filter",
@@ -79,11 +93,12 @@ pub fn start_logging(config: &HubConfig, context: &Context) -> Result<(), Failur
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    let outcome = match config.log.format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Text => builder
+    let outcome = if is_json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder
             .with_ansi(context.printer.colors_on_stderr())
-            .try_init(),
+            .try_init()
     };
     outcome
         .map_err(|error| Failure::failed("logging", format!("logging cannot be started: {error}")))

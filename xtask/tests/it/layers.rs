@@ -12,6 +12,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("skill-sandbox", &["skill-format"]),
     ("skill-client", &["skill-format", "skill-signing"]),
     ("skill-mesh", &["skill-format"]),
+    (
+        "skill-runtime",
+        &[
+            "skill-client",
+            "skill-format",
+            "skill-mesh",
+            "skill-sandbox",
+        ],
+    ),
     ("hub-model", &["skill-format"]),
     ("hub-db", &["hub-model"]),
     (
@@ -27,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "skill-client",
             "skill-format",
             "skill-mesh",
+            "skill-runtime",
             "skill-sandbox",
             "skill-signing",
         ],

@@ -36,9 +36,9 @@ pub fn missing_variables(
         .collect()
 }
 
+/// All variables but the input's, which [`intent`] gives.
 pub(super) fn build(
     manifest: &Manifest,
-    input: &[u8],
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<(String, OsString)>, RunError> {
     let missing = missing_variables(manifest, variable);
@@ -50,14 +50,11 @@ pub(super) fn build(
     }
     let mut environment = vec![("PATH".to_owned(), search_path(variable("PATH")))];
     environment.extend(ALWAYS.map(|(name, value)| (name.to_owned(), value.into())));
-    if let Some(intent) = intent(input) {
-        environment.push((INTENT.to_owned(), intent));
-    }
     let mut names: BTreeSet<&str> = PASSED_ON.into_iter().collect();
     let declared = manifest.permissions.environment.iter();
     names.extend(declared.map(|declared| declared.name.as_str()));
     for name in names {
-        let taken = environment.iter().any(|(known, _)| known == name);
+        let taken = name == INTENT || environment.iter().any(|(known, _)| known == name);
         if let (false, Some(value)) = (taken, variable(name)) {
             environment.push((name.to_owned(), value));
         }
@@ -72,10 +69,9 @@ fn search_path(path: Option<OsString>) -> OsString {
     std::env::join_paths(absolute).unwrap_or_else(|_| PATH_DEFAULT.into())
 }
 
-fn intent(input: &[u8]) -> Option<OsString> {
+/// The variable with the input, where it fits into one.
+pub(super) fn intent(input: &[u8]) -> Option<(String, OsString)> {
     let fits = input.len() <= INTENT_BYTES_MAX && !input.contains(&0);
-    std::str::from_utf8(input)
-        .ok()
-        .filter(|_| fits)
-        .map(Into::into)
+    let text = std::str::from_utf8(input).ok().filter(|_| fits)?;
+    Some((INTENT.to_owned(), text.into()))
 }

@@ -4,24 +4,26 @@
 //! same [`Outcome`].
 //!
 //! One run, end to end: `entry` finds the script and its interpreter, `environment` chooses the
-//! variables, `process` starts it in a session of its own, feeds it and drains both outputs
+//! variables, `prepared` keeps both and checks the input, `process` starts it in a session of its own, feeds it and drains both outputs
 //! together, and `descendants` ends whatever is left.
 
 mod descendants;
 mod entry;
 mod environment;
+mod prepared;
 mod process;
 mod spawn;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
-use skill_format::{Explain, Fault, InvalidInput, Manifest, Place};
+use skill_format::{Explain, Fault, InvalidInput, Place};
 
 pub use entry::{EntryPoint, entry_point, entry_points, find_program};
 pub use environment::{INTENT_BYTES_MAX, missing_variables};
+pub use prepared::{Prepared, RunOptions, prepare};
 pub use process::run;
 
 /// Time that a skill gets if neither it nor the caller says otherwise.
@@ -252,91 +254,5 @@ impl Explain for RunError {
             Self::InvalidInput(error) => error.place(),
             _ => None,
         }
-    }
-}
-
-/// What a caller wants of a run.
-#[derive(Debug, Clone, Default)]
-pub struct RunOptions<'a> {
-    /// Entry point; `None` for the first one.
-    pub entry: Option<&'a str>,
-    pub input: Vec<u8>,
-    /// Overrides what the entry point says.
-    pub timeout: Option<Duration>,
-}
-
-/// Everything that has to be known and checked before a skill in `folder` is started. `variable`
-/// reads the caller's environment.
-pub fn prepare(
-    folder: &Path,
-    manifest: &Manifest,
-    mut options: RunOptions<'_>,
-    variable: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<RunRequest, RunError> {
-    let entry = entry::entry_point(folder, manifest, options.entry)?;
-    if let Some(schema) = &entry.input_schema {
-        if options.input.is_empty() {
-            return Err(RunError::InputMissing);
-        }
-        let input = match serde_json::from_slice(&options.input) {
-            Ok(input) => input,
-            Err(source) => {
-                let input = as_only_text(schema, &options.input)
-                    .ok_or(RunError::InputNotJson { source })?;
-                options.input = input.to_string().into_bytes();
-                input
-            }
-        };
-        skill_format::check_input(schema, &input)?;
-    }
-    let environment = environment::build(manifest, &options.input, variable)?;
-    let path = environment
-        .iter()
-        .find(|(name, _)| name == "PATH")
-        .map(|(_, path)| path.as_os_str());
-    let (program, arguments) = entry.command_line(folder, path.unwrap_or_default())?;
-    let own_timeout = entry
-        .timeout
-        .map_or(TIMEOUT_DEFAULT, |timeout| timeout.min(TIMEOUT_MAX));
-    Ok(RunRequest {
-        program,
-        arguments,
-        folder: folder.to_owned(),
-        environment,
-        input: options.input,
-        timeout: options.timeout.unwrap_or(own_timeout),
-    })
-}
-
-/// Plain text for an entry point that asks for one text and nothing else: a person who pipes a file
-/// need not write JSON around it.
-fn as_only_text(schema: &serde_json::Value, input: &[u8]) -> Option<serde_json::Value> {
-    let [required] = schema.get("required")?.as_array()?.as_slice() else {
-        return None;
-    };
-    let name = required.as_str()?;
-    let is_text = schema.get("properties")?.get(name)?.get("type")?.as_str()? == "string";
-    let text = std::str::from_utf8(input)
-        .ok()
-        .filter(|text| !text.is_empty())?;
-    is_text.then(|| serde_json::json!({ name: text }))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::as_only_text;
-
-    #[test]
-    fn plain_text_becomes_the_only_text_that_is_asked_for() {
-        let one = json!({"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}});
-        assert_eq!(as_only_text(&one, b"a,b"), Some(json!({"data": "a,b"})));
-        assert_eq!(as_only_text(&one, b""), None);
-        assert_eq!(as_only_text(&one, b"\xff"), None);
-        let two = json!({"required": ["a", "b"], "properties": {"a": {"type": "string"}, "b": {"type": "string"}}});
-        assert_eq!(as_only_text(&two, b"x"), None);
-        let number = json!({"required": ["n"], "properties": {"n": {"type": "number"}}});
-        assert_eq!(as_only_text(&number, b"x"), None);
     }
 }

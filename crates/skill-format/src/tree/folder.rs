@@ -123,7 +123,7 @@ pub(super) fn read_installed(dir: &Path, limits: &Limits) -> Result<SkillTree, T
     Walk::new(limits, None).run(&open_root(dir)?)
 }
 
-fn open_root(dir: &Path) -> Result<Dir, TreeError> {
+pub(super) fn open_root(dir: &Path) -> Result<Dir, TreeError> {
     let path = || printable(&dir.to_string_lossy());
     Dir::open_ambient_dir(dir, ambient_authority()).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => TreeError::NotFound { path: path() },
@@ -310,7 +310,7 @@ impl<'a> Walk<'a> {
 
 /// The whole content, or `None` if there is more than `max` bytes of it. The size that the file
 /// system reports is only a hint: the file may grow meanwhile.
-fn read_at_most(file: &File, max: u64) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_at_most(file: &File, max: u64) -> io::Result<Option<Vec<u8>>> {
     let hint = file.metadata()?.len();
     if hint > max {
         return Ok(None);

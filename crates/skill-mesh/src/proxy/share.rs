@@ -408,6 +408,7 @@ impl Share {
         self.measured = self.now;
         self.metrics.send_replace(Arc::new(Metrics {
             counts: self.queue.counts().clone(),
+            outcomes: self.queue.counts_by_topic().collect(),
             topics: self.queue.gauges(self.now).collect(),
             connections: self.connections.len(),
             bad_messages: self.bad_messages,

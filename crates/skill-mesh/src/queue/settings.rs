@@ -1,5 +1,6 @@
 //! The queue's bounds, what it calls requests, why it refuses them, and what it counts.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,6 +201,65 @@ impl Counts {
             Refusal::WorkersLost { .. } => &mut self.workers_lost,
             Refusal::Stopping => &mut self.stopping,
         } += 1;
+    }
+}
+
+/// How the requests of a topic ended. Only ever grows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TopicCounts {
+    /// Answered by a worker.
+    pub answered: u64,
+    /// See [`Refusal::Busy`].
+    pub busy: u64,
+    /// See [`Refusal::Deadline`].
+    pub deadline: u64,
+    /// See [`Refusal::WorkersLost`].
+    pub workers_lost: u64,
+    /// See [`Refusal::Stopping`].
+    pub stopping: u64,
+}
+
+impl TopicCounts {
+    fn refuse(&mut self, refusal: &Refusal) {
+        *match refusal {
+            Refusal::Busy { .. } => &mut self.busy,
+            Refusal::Deadline { .. } => &mut self.deadline,
+            Refusal::WorkersLost { .. } => &mut self.workers_lost,
+            Refusal::Stopping => &mut self.stopping,
+        } += 1;
+    }
+}
+
+/// Topics that are counted each for itself: whoever asks may make names up.
+const TOPICS_COUNTED_MAX: usize = 1_000;
+
+/// How requests ended, by topic; those of topics beyond the first thousand under the empty name.
+#[derive(Debug, Default)]
+pub(super) struct CountsByTopic(HashMap<Arc<str>, TopicCounts>);
+
+impl CountsByTopic {
+    pub(super) fn answer(&mut self, topic: &Arc<str>) {
+        self.of(topic).answered += 1;
+    }
+
+    pub(super) fn refuse(&mut self, topic: &Arc<str>, refusal: &Refusal) {
+        self.of(topic).refuse(refusal);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Arc<str>, TopicCounts)> + '_ {
+        self.0
+            .iter()
+            .map(|(topic, counts)| (topic.clone(), *counts))
+    }
+
+    fn of(&mut self, topic: &Arc<str>) -> &mut TopicCounts {
+        let is_known = self.0.contains_key(topic);
+        let topic = if is_known || self.0.len() < TOPICS_COUNTED_MAX {
+            topic.clone()
+        } else {
+            "".into()
+        };
+        self.0.entry(topic).or_default()
     }
 }
 

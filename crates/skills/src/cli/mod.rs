@@ -1,12 +1,14 @@
 //! Every flag of the program, declared once. Knows nothing of what a command does with them.
 //!
 //! To add a verb: add its variant to [`Command`], its arguments to the file of its audience
-//! (`author`, `consume`, `account`, `server`), its line to [`HELP_TEMPLATE`] (a test checks that)
+//! (`author`, `consume`, `account`, `server`, `mesh`), its line to [`HELP_TEMPLATE`] (a test checks that)
 //! and its `commands/<verb>.rs`.
 
 pub mod account;
 pub mod author;
 pub mod consume;
+#[cfg(feature = "server")]
+pub mod mesh;
 #[cfg(feature = "server")]
 pub mod server;
 
@@ -72,6 +74,11 @@ Host
   up           Start everything on this machine, with example skills
   serve        Start the registry server
   db           Migrate or inspect the registry's database
+
+Run behind topics
+  proxy        Start the mesh's proxy
+  worker       Start a worker, which runs skills for a topic
+  call         Send a request to a topic and print the answer
 ";
 #[cfg(not(feature = "server"))]
 const SERVER_HELP: &str = "";
@@ -199,6 +206,12 @@ pub enum Command {
     Serve(server::ServeArgs),
     #[cfg(feature = "server")]
     Db(server::DbArgs),
+    #[cfg(feature = "server")]
+    Proxy(mesh::ProxyArgs),
+    #[cfg(feature = "server")]
+    Worker(mesh::WorkerArgs),
+    #[cfg(feature = "server")]
+    Call(mesh::CallArgs),
     Completions(account::CompletionsArgs),
 }
 

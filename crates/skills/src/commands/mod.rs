@@ -6,6 +6,8 @@ use crate::failure::Failure;
 
 mod audit;
 mod cache;
+#[cfg(feature = "server")]
+mod call;
 mod completions;
 #[cfg(feature = "server")]
 mod db;
@@ -24,6 +26,8 @@ mod outdated;
 mod owner;
 mod pack;
 mod passphrase;
+#[cfg(feature = "server")]
+mod proxy;
 mod publish;
 mod rate;
 mod registry;
@@ -43,12 +47,16 @@ mod update;
 mod validate;
 mod verify;
 mod whoami;
+#[cfg(feature = "server")]
+mod worker;
 
 /// Runs the command that was asked for.
 pub fn run(command: &Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Audit(args) => audit::run(args, context),
         Command::Cache(args) => cache::run(args, context),
+        #[cfg(feature = "server")]
+        Command::Call(args) => call::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         #[cfg(feature = "server")]
         Command::Db(args) => db::run(args, context),
@@ -66,6 +74,8 @@ pub fn run(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Outdated(args) => outdated::run(args, context),
         Command::Owner(args) => owner::run(args, context),
         Command::Pack(args) => pack::run(args, context),
+        #[cfg(feature = "server")]
+        Command::Proxy(args) => proxy::run(args, context),
         Command::Publish(args) => publish::run(args, context),
         Command::Rate(args) => rate::run(args, context),
         Command::Registry(args) => registry::run(args, context),
@@ -85,5 +95,7 @@ pub fn run(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Validate(args) => validate::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Whoami(args) => whoami::run(args, context),
+        #[cfg(feature = "server")]
+        Command::Worker(args) => worker::run(args, context),
     }
 }

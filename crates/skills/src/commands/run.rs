@@ -1,41 +1,33 @@
 //! `skills run`: a skill's entry point, with its output as it comes and its exit code.
 
 use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
 use skill_client::Store;
-use skill_client::run::{self, Capture, Ended, Outcome, RunOptions, RunRequest, Sink, Stream};
-use skill_format::{Limits, Manifest, ReadOptions, Skill, SkillName, SkillTree};
+use skill_client::run::{self, Capture, Ended, Outcome, Prepared, Sink, Stream};
+use skill_format::{Manifest, ReadOptions, SkillName, read_manifest};
+#[cfg(target_os = "linux")]
+use skill_runtime::{Contained, Rules};
 
 use crate::cli::consume::{RunArgs, SandboxMode};
 use crate::context::Context;
 use crate::failure::{Failure, io_failure};
 use crate::printer::Printer;
 #[cfg(target_os = "linux")]
-use crate::sandboxed::{self, Strictness};
+use crate::sandboxed;
 
 /// Most input that is read, in bytes: what a registry takes as a whole skill.
 const INPUT_BYTES_MAX: u64 = 100 * 1024 * 1024;
 
 pub fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
-    let (folder, manifest) = find(&args.skill, context)?;
+    let skill = find(&args.skill, context)?;
     // Before the input: nobody should type it for a skill that cannot be run.
-    run::entry_point(&folder, &manifest, args.entry.as_deref())?;
-    let options = RunOptions {
-        entry: args.entry.as_deref(),
-        input: input(args, context)?,
-        timeout: args.timeout.map(Duration::from_secs),
-    };
-    let variable = |name: &str| match name {
-        #[cfg(target_os = "linux")]
-        "PATH" if args.sandbox != SandboxMode::Off => {
-            Some(sandboxed::search_path(context.env_os(name)))
-        }
-        _ => context.env_os(name),
-    };
-    let request = run::prepare(&folder, &manifest, options, &variable)?;
+    let ready = Ready::of(&skill, args, context)?;
+    let timeout = args.timeout.map(Duration::from_secs);
+    let timeout = timeout.unwrap_or_else(|| ready.timeout());
+    let input = input(args, context)?;
     let mut capture = context.printer.is_json().then(Capture::default);
     let (outcome, limit) = context.block_on(async {
         let mut through = Through(&context.printer);
@@ -43,17 +35,20 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
             Some(capture) => capture,
             None => &mut through,
         };
-        execute(args, &request, &manifest, sink, context).await
+        ready
+            .execute(input, timeout, &skill, sink, args, context)
+            .await
     })?;
+    let name = &skill.manifest.name;
     if let Some(limit) = limit {
         context
             .printer
-            .warn(format!("{} was ended: it {limit}", manifest.name));
+            .warn(format!("{name} was ended: it {limit}"));
     }
-    report(&outcome, &manifest.name, request.timeout, context);
+    report(&outcome, name, timeout, context);
     if let Some(capture) = capture {
         context.printer.document(&json!({
-            "name": manifest.name,
+            "name": name,
             "ended": outcome.ended,
             "exitCode": outcome.ended.exit_code(),
             "durationMs": outcome.duration.as_millis(),
@@ -70,74 +65,131 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// The outcome, and the limit that ended it.
-async fn execute(
-    args: &RunArgs,
-    request: &RunRequest,
-    manifest: &Manifest,
-    sink: &mut dyn Sink,
-    context: &Context,
-) -> Result<(Outcome, Option<String>), Failure> {
-    let interrupted = async {
-        // Without a handler Ctrl-C ends this program, and the skill with it.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
+/// An entry point that lacks nothing but its input.
+enum Ready {
     #[cfg(target_os = "linux")]
-    if args.sandbox != SandboxMode::Off {
-        let strictness = Strictness {
-            allow_degraded: args.sandbox == SandboxMode::Available,
-            allow_network: args.allow_network,
+    Contained(Contained),
+    Uncontained(Prepared),
+}
+
+impl Ready {
+    fn of(skill: &Found, args: &RunArgs, context: &Context) -> Result<Self, Failure> {
+        let (folder, manifest) = (&skill.folder, &skill.manifest);
+        let entry = run::entry_point(folder, manifest, args.entry.as_deref())?;
+        let variable = |name: &str| context.env_os(name);
+        #[cfg(target_os = "linux")]
+        if args.sandbox != SandboxMode::Off {
+            let rules = Rules {
+                variable: &variable,
+                cwd: context.cwd(),
+                allow_network: args.allow_network,
+            };
+            let contained = Contained::new(folder, manifest, entry, &rules)?;
+            return Ok(Self::Contained(contained));
+        }
+        #[cfg(not(target_os = "linux"))]
+        if args.sandbox == SandboxMode::Full {
+            return Err(Failure::failed(
+                "sandbox-unenforceable",
+                "only Linux can contain a skill fully",
+            )
+            .with_help("--sandbox available runs it with what there is"));
+        }
+        let prepared = Prepared::new(folder, manifest, entry, &variable)?;
+        Ok(Self::Uncontained(prepared))
+    }
+
+    fn timeout(&self) -> Duration {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Contained(contained) => contained.timeout(),
+            Self::Uncontained(prepared) => prepared.timeout(),
+        }
+    }
+
+    /// The outcome, and the limit that ended it.
+    async fn execute(
+        &self,
+        input: Vec<u8>,
+        timeout: Duration,
+        skill: &Found,
+        sink: &mut dyn Sink,
+        args: &RunArgs,
+        context: &Context,
+    ) -> Result<(Outcome, Option<String>), Failure> {
+        let interrupted = async {
+            // Without a handler Ctrl-C ends this program, and the skill with it.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
         };
-        let (permissions, cwd) = (&manifest.permissions, context.cwd());
-        let printer = &context.printer;
-        return sandboxed::run(
-            request,
-            permissions,
-            cwd,
-            strictness,
-            sink,
-            interrupted,
-            printer,
-        )
-        .await;
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Contained(contained) => {
+                let job = contained.single_job(input, timeout, &skill.beside)?;
+                let allow_degraded = args.sandbox == SandboxMode::Available;
+                sandboxed::run(job, allow_degraded, sink, interrupted, &context.printer).await
+            }
+            Self::Uncontained(prepared) => {
+                let request = prepared.request(input, Some(timeout))?;
+                Ok((run::run(&request, sink, interrupted).await?, None))
+            }
+        }
     }
-    #[cfg(not(target_os = "linux"))]
-    if args.sandbox == SandboxMode::Full {
-        return Err(Failure::failed(
-            "sandbox-unenforceable",
-            "only Linux can contain a skill fully",
-        )
-        .with_help("--sandbox available runs it with what there is"));
-    }
-    Ok((run::run(request, sink, interrupted).await?, None))
+}
+
+/// A skill that is there.
+struct Found {
+    folder: PathBuf,
+    manifest: Manifest,
+    /// Folders of the skills that it depends on, where they are.
+    beside: Vec<PathBuf>,
 }
 
 /// An installed skill by its name, or a skill's folder.
-fn find(skill: &str, context: &Context) -> Result<(PathBuf, Manifest), Failure> {
+fn find(skill: &str, context: &Context) -> Result<Found, Failure> {
     let is_path = skill.contains('/') || skill.starts_with('.');
-    let folder = if is_path {
-        context.resolve(skill)
-    } else {
-        let name: SkillName = skill.parse()?;
-        let store = Store::new(context.paths().store_dir());
-        let index = store.index()?;
-        let Some(installed) = index.get(&name) else {
-            let failure = Failure::failed("not-installed", format!("{name} is not installed"));
-            return Err(if context.resolve(skill).join("SKILL.md").is_file() {
-                failure.with_help(format!(
-                    "to run the folder beside you: skills run ./{skill}"
-                ))
-            } else {
-                failure.with_help(format!("skills install {name}"))
-            });
-        };
-        store.skill_dir(installed)
+    if is_path {
+        let folder = context.resolve(skill);
+        let manifest = read_manifest(&folder, &ReadOptions::default())?;
+        // It was read a moment ago; the sandbox wants its path without `..`.
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| io_failure(&folder, "read", &error))?;
+        let beside = folder.parent().unwrap_or(Path::new("/"));
+        let needs = manifest.dependencies.skills.keys();
+        return Ok(Found {
+            beside: needs
+                .map(|name| beside.join(name.as_str()))
+                .filter(|folder| folder.join("SKILL.md").is_file())
+                .collect(),
+            folder,
+            manifest,
+        });
+    }
+    let name: SkillName = skill.parse()?;
+    let store = Store::new(context.paths().store_dir());
+    let index = store.index()?;
+    let Some(installed) = index.get(&name) else {
+        let failure = Failure::failed("not-installed", format!("{name} is not installed"));
+        return Err(if context.resolve(skill).join("SKILL.md").is_file() {
+            failure.with_help(format!(
+                "to run the folder beside you: skills run ./{skill}"
+            ))
+        } else {
+            failure.with_help(format!("skills install {name}"))
+        });
     };
-    let tree = SkillTree::read_dir(&folder, &Limits::default())?;
-    let manifest = Skill::from_tree(tree, &ReadOptions::default())?.manifest;
-    Ok((folder, manifest))
+    let folder = store.skill_dir(installed);
+    let manifest = read_manifest(&folder, &ReadOptions::default())?;
+    let needs = manifest.dependencies.skills.keys();
+    Ok(Found {
+        beside: needs
+            .filter_map(|name| Some(store.skill_dir(index.get(name)?)))
+            .collect(),
+        folder,
+        manifest,
+    })
 }
 
 fn input(args: &RunArgs, context: &Context) -> Result<Vec<u8>, Failure> {

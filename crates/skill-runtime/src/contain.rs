@@ -1,0 +1,159 @@
+//! An entry point that is ready to be run in the sandbox: command line, variables and grants are settled
+//! before the first input comes.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use skill_client::run::{EntryPoint, OUTPUT_BYTES_MAX, Prepared, RunError};
+use skill_format::{Explain, Fault, Manifest, Place};
+use skill_sandbox::{Grants, Job};
+
+use crate::permissions::{self, PermissionError, search_path};
+use crate::python;
+
+/// Variables that lead to the scratch folder instead of where they lead outside.
+const SCRATCH_VARIABLES: [&str; 2] = ["HOME", "TMPDIR"];
+
+/// What holds for every skill of a run or a worker.
+pub struct Rules<'a> {
+    /// Reads the caller's environment: a skill sees those variables that it declares.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The folder that the agent works in, to which permissions are relative; absolute.
+    pub cwd: &'a Path,
+    /// Grant the whole network, whatever a skill declares.
+    pub allow_network: bool,
+}
+
+/// Why an entry point cannot be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum NotContained {
+    /// Its script, its interpreter or its variables.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// What it asks to be allowed.
+    #[error(transparent)]
+    Permission(#[from] PermissionError),
+}
+
+impl NotContained {
+    fn inner(&self) -> &dyn Explain {
+        match self {
+            Self::Run(error) => error,
+            Self::Permission(error) => error,
+        }
+    }
+}
+
+impl Explain for NotContained {
+    fn code(&self) -> &'static str {
+        self.inner().code()
+    }
+
+    fn fault(&self) -> Fault {
+        self.inner().fault()
+    }
+
+    fn help(&self) -> Option<String> {
+        self.inner().help()
+    }
+
+    fn place(&self) -> Option<Place> {
+        self.inner().place()
+    }
+}
+
+/// An entry point that is ready to be run.
+#[derive(Debug, Clone)]
+pub struct Contained {
+    prepared: Prepared,
+    /// Interpreter and script, where a warm interpreter may run it.
+    python: Option<(PathBuf, Vec<OsString>)>,
+    grants: Grants,
+}
+
+impl Contained {
+    /// Settles everything but the input.
+    ///
+    /// # Errors
+    /// See [`NotContained`].
+    pub fn new(
+        folder: &Path,
+        manifest: &Manifest,
+        entry: EntryPoint,
+        rules: &Rules<'_>,
+    ) -> Result<Self, NotContained> {
+        let search = search_path((rules.variable)("PATH"));
+        let variable = |name: &str| match name {
+            "PATH" => Some(search.clone()),
+            _ => (rules.variable)(name),
+        };
+        let prepared = Prepared::new(folder, manifest, entry, &variable)?;
+        let (program, arguments) = prepared.command_line();
+        Ok(Self {
+            python: python::command_line(program, arguments, OsStr::new(&search)),
+            grants: permissions::grants(&manifest.permissions, rules.cwd, rules.allow_network)?,
+            prepared,
+        })
+    }
+
+    /// Which entry point this is.
+    pub fn entry(&self) -> &EntryPoint {
+        self.prepared.entry()
+    }
+
+    /// How long it may run if the caller does not say.
+    pub fn timeout(&self) -> Duration {
+        self.prepared.timeout()
+    }
+
+    /// A job for one run that a program makes before it ends: nothing is kept warm for a next one.
+    /// `beside` are folders that it may read as well, such as those of the skills that it depends on.
+    ///
+    /// # Errors
+    /// Where the input is not what the entry point takes.
+    pub fn single_job(
+        &self,
+        input: Vec<u8>,
+        timeout: Duration,
+        beside: &[PathBuf],
+    ) -> Result<Job, RunError> {
+        let request = self.prepared.request(input, Some(timeout))?;
+        let mut job = Job::new(request.program, request.folder);
+        job.args = request.arguments;
+        job.environment = request
+            .environment
+            .into_iter()
+            .filter(|(name, _)| !SCRATCH_VARIABLES.contains(&name.as_str()))
+            .map(|(name, value)| (name.into(), value))
+            .collect();
+        job.scratch_variables = SCRATCH_VARIABLES.map(OsString::from).to_vec();
+        job.stdin = request.input;
+        job.limits.wall = request.timeout;
+        // A skill that computes for all of its time is not to be ended before.
+        job.limits.cpu_seconds = request.timeout.as_secs().saturating_add(1);
+        job.limits.output_bytes = OUTPUT_BYTES_MAX;
+        job.grants = self.grants.clone();
+        job.grants.read.extend_from_slice(beside);
+        Ok(job)
+    }
+
+    /// A job for one of many runs, by a warm interpreter where there can be one.
+    ///
+    /// # Errors
+    /// Where the input is not what the entry point takes.
+    pub fn job(
+        &self,
+        input: Vec<u8>,
+        timeout: Duration,
+        beside: &[PathBuf],
+    ) -> Result<Job, RunError> {
+        let mut job = self.single_job(input, timeout, beside)?;
+        if let Some((interpreter, arguments)) = &self.python {
+            job.program.clone_from(interpreter);
+            job.args.clone_from(arguments);
+            job.warm_python = true;
+        }
+        Ok(job)
+    }
+}

@@ -1,0 +1,34 @@
+//! Skills that can be run: found in folders, kept ready, and run in the sandbox, for `skills run` and for
+//! requests of the mesh. Joins what `skill-client` knows of a skill to what `skill-sandbox` can hold and to
+//! what `skill-mesh` asks; knows no command line, no environment and no network.
+//!
+//! A request, end to end: the [`SkillExecutor`] takes the [`Library`]'s snapshot, has the matcher choose a skill,
+//! and has the skill's [`Contained`] entry point, which was prepared when the library was loaded, check the
+//! input and become a job of the sandbox. No file is read on this way. When skills change on disk the
+//! library is loaded anew, and what runs keeps the snapshot that it began with.
+//!
+//! To add another way to run an entry point, such as a WebAssembly module: give [`Contained`] another form
+//! beside the job, decided in [`Contained::new`]. What has to be made ready before a skill can run, such as
+//! its Python packages, belongs there too: it is called when a skill is loaded, not when it is asked for.
+//!
+//! Linux only, as the sandbox: elsewhere this crate is empty.
+#![cfg(target_os = "linux")]
+
+mod contain;
+#[cfg(feature = "mesh")]
+mod executor;
+#[cfg(feature = "mesh")]
+mod library;
+#[cfg(feature = "mesh")]
+mod measure;
+mod permissions;
+mod python;
+
+pub use contain::{Contained, NotContained, Rules};
+#[cfg(feature = "mesh")]
+pub use executor::SkillExecutor;
+#[cfg(feature = "mesh")]
+pub use library::{LeftOut, Library, LibraryError, Snapshot, Source, Surroundings, Variable};
+#[cfg(feature = "mesh")]
+pub use measure::describe;
+pub use permissions::{PermissionError, search_path};

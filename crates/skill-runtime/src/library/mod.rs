@@ -1,0 +1,284 @@
+//! The runnable skills of a worker: found, read and made ready once, and again when their files change.
+//! Whoever runs one holds a [`Snapshot`], which stays as it was.
+
+mod agents_md;
+mod load;
+mod sources;
+mod stamp;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use skill_client::index::IndexError;
+use skill_client::store::StoreError;
+use skill_format::{Explain, Fault, Place};
+use skill_mesh::matcher::{MatchError, Matcher};
+
+pub(crate) use load::Loaded;
+use load::{Cached, Part};
+use stamp::Stamp;
+
+/// Where skills come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A folder with skills somewhere below it. If it has an `AGENTS.md` that lists skills, those.
+    Folder(PathBuf),
+    /// The skills that this file lists in its `<available_skills>`.
+    AgentsMd(PathBuf),
+    /// The installed skills of a local store.
+    Store(PathBuf),
+}
+
+/// Reads the caller's environment.
+pub type Variable = Arc<dyn Fn(&str) -> Option<OsString> + Send + Sync>;
+
+/// What holds for every skill, see [`crate::Rules`].
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Reads the caller's environment.
+    pub variable: Variable,
+    /// The folder that permissions are relative to; absolute.
+    pub cwd: PathBuf,
+    /// Grant the whole network.
+    pub allow_network: bool,
+}
+
+/// Why a source cannot be used. A single bad skill is no error but left out.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// A folder or file of the caller's.
+    #[error("the skills in {} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// As it was given.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// An `AGENTS.md` without the block.
+    #[error("{} lists no skills: it has no <available_skills>", path.display())]
+    NoList {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// The store's index.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Explain for LibraryError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "skills-unreadable",
+            Self::NoList { .. } => "agents-md-without-skills",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Unreadable { .. } | Self::NoList { .. } => Fault::BadInput,
+            Self::Store(error) => error.fault(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { .. } => Some("name a folder that exists and may be read".into()),
+            Self::NoList { .. } => Some(
+                "`skills load --format text` prints the block; or name a folder of skills".into(),
+            ),
+            Self::Store(error) => error.help(),
+        }
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Store(error) => error.place(),
+            _ => None,
+        }
+    }
+}
+
+/// A skill that was found and cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name, or what its folder is called.
+    pub name: String,
+    pub folder: PathBuf,
+    /// Code, sentence and what to do.
+    pub why: String,
+}
+
+/// The skills at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    members: Vec<Member>,
+    matcher: Matcher,
+    left_out: Vec<LeftOut>,
+}
+
+/// A skill of a snapshot.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub skill: Arc<Loaded>,
+    /// Folders of the skills that it depends on.
+    pub beside: Vec<PathBuf>,
+}
+
+/// A skill that was chosen for an intent.
+#[derive(Debug)]
+pub(crate) struct Choice<'a> {
+    pub member: &'a Member,
+    pub input: String,
+    pub entry: Option<String>,
+}
+
+impl Snapshot {
+    /// Names of the skills that can be run, in order.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.members
+            .iter()
+            .map(|member| member.skill.manifest.name.as_str())
+    }
+
+    /// What was found and cannot be run.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// Why the skill that was asked for by name is not among them, though it was found.
+    pub(crate) fn why_left_out(&self, error: &MatchError) -> Option<&str> {
+        let MatchError::Unknown { name, .. } = error else {
+            return None;
+        };
+        let left_out = self.left_out.iter().find(|one| one.name == *name)?;
+        Some(&left_out.why)
+    }
+
+    pub(crate) fn find(&self, intent: &str) -> Result<Choice<'_>, MatchError> {
+        let found = self.matcher.find(intent)?;
+        Ok(Choice {
+            member: &self.members[found.index],
+            input: found.input,
+            entry: found.entry,
+        })
+    }
+}
+
+/// Skills that are kept up to date.
+pub struct Library {
+    sources: Vec<Source>,
+    surroundings: Surroundings,
+    snapshot: RwLock<Arc<Snapshot>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    stamp: Stamp,
+    /// By folder: a skill whose files did not change is not read again.
+    cache: HashMap<PathBuf, Cached>,
+    /// The last attempt found a source unreadable, which was said.
+    is_stuck: bool,
+}
+
+impl Library {
+    /// Reads everything once. Touches files: not for a thread that has others to serve.
+    ///
+    /// # Errors
+    /// Where a source as a whole cannot be read.
+    pub fn open(sources: Vec<Source>, surroundings: Surroundings) -> Result<Self, LibraryError> {
+        let mut state = State::default();
+        let part = load::load(&sources, &surroundings, &mut state.cache)?;
+        state.stamp = part.stamp.clone();
+        let snapshot = part.into_snapshot();
+        for left_out in &snapshot.left_out {
+            tracing::warn!(skill = left_out.name, folder = %left_out.folder.display(), why = left_out.why, "left out");
+        }
+        Ok(Self {
+            sources,
+            surroundings,
+            snapshot: RwLock::new(Arc::new(snapshot)),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// The skills as they are now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let snapshot = self.snapshot.read();
+        snapshot.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks whether files changed, and reads what did; says whether there is a new snapshot. Touches
+    /// files. A source that cannot be read for the moment leaves everything as it is.
+    pub fn refresh(&self) -> bool {
+        let mut state = self.lock();
+        match stamp::take(&self.sources, &state.cache) {
+            Ok(stamp) if stamp == state.stamp => return false,
+            Ok(_) => {}
+            Err(error) => return state.get_stuck(&error),
+        }
+        match load::load(&self.sources, &self.surroundings, &mut state.cache) {
+            Ok(part) => {
+                self.exchange(&mut state, part);
+                true
+            }
+            Err(error) => state.get_stuck(&error),
+        }
+    }
+
+    fn exchange(&self, state: &mut State, part: Part) {
+        state.stamp = part.stamp.clone();
+        state.is_stuck = false;
+        let after = part.into_snapshot();
+        let before = self.snapshot();
+        for left_out in &after.left_out {
+            if !before.left_out.contains(left_out) {
+                tracing::warn!(skill = left_out.name, folder = %left_out.folder.display(), why = left_out.why, "left out");
+            }
+        }
+        tracing::info!(
+            skills = after.members.len(),
+            "the skills have changed and are loaded anew"
+        );
+        let after = Arc::new(after);
+        *self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = after;
+    }
+
+    /// Refreshes `every` so often, until it is dropped.
+    pub async fn watch(self: Arc<Self>, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            let library = self.clone();
+            // A panic is logged by the runtime's hook; the next round tries again.
+            let _ = tokio::task::spawn_blocking(move || library.refresh()).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Nothing new. Said once, and again after it had worked in between.
+    fn get_stuck(&mut self, error: &LibraryError) -> bool {
+        if !self.is_stuck {
+            tracing::warn!(%error, "the skills stay as they were");
+            self.is_stuck = true;
+        }
+        false
+    }
+}
+
+impl From<IndexError> for LibraryError {
+    fn from(error: IndexError) -> Self {
+        Self::Store(error.into())
+    }
+}

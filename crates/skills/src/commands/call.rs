@@ -1,0 +1,83 @@
+//! `skills call`: asks a topic, and prints what comes back.
+
+use std::io::{IsTerminal, Read};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use skill_mesh::agent::{Agent, Settings};
+use skill_mesh::protocol::PAYLOAD_BYTES_MAX;
+
+use crate::cli::mesh::CallArgs;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::mesh::{Mesh, wall_clock};
+
+pub fn run(args: &CallArgs, context: &Context) -> Result<(), Failure> {
+    let text = text(args, context)?;
+    let intent = match &args.skill {
+        None => text,
+        Some(skill) => {
+            let mut intent = json!({ "skill": skill, "data": text });
+            if let Some(entry) = &args.entry {
+                intent["entry"] = json!(entry);
+            }
+            intent.to_string()
+        }
+    };
+    let began = Instant::now();
+    let content = context.block_on(async {
+        let end = Mesh::of(&args.mesh).agent().await?;
+        let agent = Agent::new(
+            end,
+            Settings {
+                timeout: Duration::from_secs(args.timeout),
+                ..Settings::new(wall_clock())
+            },
+        );
+        let content = if args.progress {
+            let printer = context.printer.clone();
+            let news = move |news: String| printer.raw_error(news.as_bytes());
+            agent.call_with_news(&args.topic, &intent, news).await
+        } else {
+            agent.call(&args.topic, &intent).await
+        };
+        Ok(content?)
+    })?;
+    if context.printer.is_json() {
+        context.printer.document(&json!({
+            "topic": args.topic,
+            "content": content,
+            "durationMs": began.elapsed().as_millis(),
+        }));
+    } else {
+        context.printer.raw(content.as_bytes());
+    }
+    Ok(())
+}
+
+fn text(args: &CallArgs, context: &Context) -> Result<String, Failure> {
+    if let Some(text) = args.intent.as_deref().filter(|text| *text != "-") {
+        return Ok(text.to_owned());
+    }
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        context
+            .printer
+            .note("reading the intent from the terminal; end it with Ctrl-D");
+    }
+    let mut bytes = Vec::new();
+    stdin
+        .lock()
+        .take(PAYLOAD_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| {
+            Failure::bad_input("stdin", format!("standard input cannot be read: {error}"))
+        })?;
+    String::from_utf8(bytes).map_err(|error| {
+        Failure::bad_input(
+            "intent-not-utf8",
+            format!("the intent is not UTF-8: {error}"),
+        )
+        .with_help("convert it first, such as with `iconv -t UTF-8`, or send it encoded as base64")
+    })
+}
