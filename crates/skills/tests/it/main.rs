@@ -14,3 +14,4 @@ mod running;
 mod signing;
 mod support;
 mod usage;
+mod wasm;
