@@ -16,8 +16,12 @@ use crate::version::{complete, parse_version};
 
 /// Scripts that are entry points without being declared, the first of them wins (the seeds'
 /// SkillScale looks for the shell script first).
-pub(crate) const DEFAULT_SCRIPTS: [&str; 3] =
-    ["scripts/run.sh", "scripts/run.py", "scripts/run.js"];
+pub(crate) const DEFAULT_SCRIPTS: [&str; 4] = [
+    "scripts/run.sh",
+    "scripts/run.py",
+    "scripts/run.js",
+    "scripts/run.wasm",
+];
 
 /// The manifest, or `None` where no name or no description can be found; the remarks say why.
 pub(crate) fn merge(

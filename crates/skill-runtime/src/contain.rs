@@ -1,16 +1,20 @@
-//! An entry point that is ready to be run in the sandbox: command line, variables and grants are settled
-//! before the first input comes.
+//! An entry point that is ready to be run: command line, variables and grants are settled, and a module is
+//! compiled, before the first input comes.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use skill_client::run::{EntryPoint, OUTPUT_BYTES_MAX, Prepared, RunError};
 use skill_format::{Explain, Fault, Manifest, Place};
 use skill_sandbox::{Grants, Job};
+use skill_wasm::ModuleError;
 
+use crate::module::Compiled;
 use crate::permissions::{self, PermissionError, search_path};
 use crate::python;
+use crate::work::Work;
 
 /// Variables that lead to the scratch folder instead of where they lead outside.
 const SCRATCH_VARIABLES: [&str; 2] = ["HOME", "TMPDIR"];
@@ -34,6 +38,9 @@ pub enum NotContained {
     /// What it asks to be allowed.
     #[error(transparent)]
     Permission(#[from] PermissionError),
+    /// Its WebAssembly module.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
 }
 
 impl NotContained {
@@ -41,6 +48,7 @@ impl NotContained {
         match self {
             Self::Run(error) => error,
             Self::Permission(error) => error,
+            Self::Module(error) => error,
         }
     }
 }
@@ -69,6 +77,8 @@ pub struct Contained {
     prepared: Prepared,
     /// Interpreter and script, where a warm interpreter may run it.
     python: Option<(PathBuf, Vec<OsString>)>,
+    /// Where it is a WebAssembly module: nothing is started then.
+    module: Option<Arc<Compiled>>,
     grants: Grants,
 }
 
@@ -90,7 +100,13 @@ impl Contained {
         };
         let prepared = Prepared::new(folder, manifest, entry, &variable)?;
         let (program, arguments) = prepared.command_line();
+        let module = if prepared.entry().is_module() {
+            Some(Arc::new(Compiled::new(program, manifest)?))
+        } else {
+            None
+        };
         Ok(Self {
+            module,
             python: python::command_line(program, arguments, OsStr::new(&search)),
             grants: permissions::grants(&manifest.permissions, rules.cwd, rules.allow_network)?,
             prepared,
@@ -107,7 +123,7 @@ impl Contained {
         self.prepared.timeout()
     }
 
-    /// A job for one run that a program makes before it ends: nothing is kept warm for a next one.
+    /// The work of one run that a program makes before it ends: nothing is kept warm for a next one.
     /// `beside` are folders that it may read as well, such as those of the skills that it depends on.
     ///
     /// # Errors
@@ -117,8 +133,35 @@ impl Contained {
         input: Vec<u8>,
         timeout: Duration,
         beside: &[PathBuf],
-    ) -> Result<Job, RunError> {
+    ) -> Result<Work, RunError> {
+        self.work(input, timeout, beside, None)
+    }
+
+    /// The work of one of many runs, by a warm interpreter where there can be one.
+    ///
+    /// # Errors
+    /// Where the input is not what the entry point takes.
+    pub fn job(
+        &self,
+        input: Vec<u8>,
+        timeout: Duration,
+        beside: &[PathBuf],
+    ) -> Result<Work, RunError> {
+        self.work(input, timeout, beside, self.python.as_ref())
+    }
+
+    /// `warm` says what a warm interpreter is to run.
+    fn work(
+        &self,
+        input: Vec<u8>,
+        timeout: Duration,
+        beside: &[PathBuf],
+        warm: Option<&(PathBuf, Vec<OsString>)>,
+    ) -> Result<Work, RunError> {
         let request = self.prepared.request(input, Some(timeout))?;
+        if let Some(module) = &self.module {
+            return Ok(module.work(request, &self.grants, beside));
+        }
         let mut job = Job::new(request.program, request.folder);
         job.args = request.arguments;
         job.environment = request
@@ -135,25 +178,11 @@ impl Contained {
         job.limits.output_bytes = OUTPUT_BYTES_MAX;
         job.grants = self.grants.clone();
         job.grants.read.extend_from_slice(beside);
-        Ok(job)
-    }
-
-    /// A job for one of many runs, by a warm interpreter where there can be one.
-    ///
-    /// # Errors
-    /// Where the input is not what the entry point takes.
-    pub fn job(
-        &self,
-        input: Vec<u8>,
-        timeout: Duration,
-        beside: &[PathBuf],
-    ) -> Result<Job, RunError> {
-        let mut job = self.single_job(input, timeout, beside)?;
-        if let Some((interpreter, arguments)) = &self.python {
+        if let Some((interpreter, arguments)) = warm {
             job.program.clone_from(interpreter);
             job.args.clone_from(arguments);
             job.warm_python = true;
         }
-        Ok(job)
+        Ok(Work::program(job))
     }
 }

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use skill_format::Explain;
 use skill_mesh::protocol::Request;
 use skill_mesh::worker::{self, Outcome, Progress};
-use skill_sandbox::{Chunk, Ended, Job, Sandbox, SandboxError, Stream};
+use skill_sandbox::{Chunk, Ended, Sandbox, SandboxError, Stream};
 use tokio::sync::mpsc;
 
 use crate::contain::Contained;
 use crate::library::{Library, Member, Snapshot};
 use crate::measure::{Ending, Measured, Phase};
+use crate::work::Work;
 
 /// Bytes of standard error that are told, its end.
 const STDERR_BYTES_TOLD: usize = 16 * 1024;
@@ -95,7 +96,7 @@ impl SkillExecutor {
             job.progress = Some(sender);
             self.run_aloud(job, chunks, progress).await
         } else {
-            self.sandbox.run(job).await
+            job.run(&self.sandbox).await
         };
         match outcome {
             Ok(outcome) => {
@@ -154,7 +155,7 @@ impl SkillExecutor {
     /// Passes standard output on as it comes.
     async fn run_aloud(
         &self,
-        job: Job,
+        job: Work,
         mut chunks: mpsc::UnboundedReceiver<Chunk>,
         progress: &Progress,
     ) -> Result<skill_sandbox::Outcome, SandboxError> {
@@ -167,7 +168,7 @@ impl SkillExecutor {
                 }
             }
         };
-        let ending = self.sandbox.run(job);
+        let ending = job.run(&self.sandbox);
         tokio::pin!(ending);
         let outcome = loop {
             tokio::select! {

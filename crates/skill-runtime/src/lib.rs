@@ -7,9 +7,10 @@
 //! input and become a job of the sandbox. No file is read on this way. When skills change on disk the
 //! library is loaded anew, and what runs keeps the snapshot that it began with.
 //!
-//! To add another way to run an entry point, such as a WebAssembly module: give [`Contained`] another form
-//! beside the job, decided in [`Contained::new`]. What has to be made ready before a skill can run, such as
-//! its Python packages, belongs there too: it is called when a skill is loaded, not when it is asked for.
+//! [`Contained::new`] decides how an entry point is run: as a program in the sandbox, or as a WebAssembly
+//! module, which it compiles, in this process. Either becomes [`Work`]. What has to be made ready before a
+//! skill can run, such as its Python packages, belongs there too: it is called when a skill is loaded, not
+//! when it is asked for.
 //!
 //! Linux only, as the sandbox: elsewhere this crate is empty.
 #![cfg(target_os = "linux")]
@@ -23,8 +24,10 @@ pub mod in_process;
 mod library;
 #[cfg(feature = "mesh")]
 mod measure;
+mod module;
 mod permissions;
 mod python;
+mod work;
 
 pub use contain::{Contained, NotContained, Rules};
 #[cfg(feature = "mesh")]
@@ -34,3 +37,4 @@ pub use library::{LeftOut, Library, LibraryError, Snapshot, Source, Surroundings
 #[cfg(feature = "mesh")]
 pub use measure::describe;
 pub use permissions::{PermissionError, search_path};
+pub use work::Work;

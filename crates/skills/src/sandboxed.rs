@@ -1,18 +1,19 @@
-//! Runs one job in the sandbox with its output passed on as it comes, and tells what became of it in the
+//! Runs a skill contained with its output passed on as it comes, and tells what became of it in the
 //! words of an uncontained run.
 
 use std::time::Instant;
 
 use skill_client::run::{Ended, OUTPUT_BYTES_MAX, Outcome, Sink, Stream};
-use skill_sandbox::{Chunk, Job, Sandbox, Settings};
+use skill_runtime::Work;
+use skill_sandbox::{Chunk, Settings};
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
 use crate::printer::Printer;
 
-/// Runs the job, and ends it when `interrupted` resolves. With the outcome comes the limit that ended it.
+/// Runs it, and ends it when `interrupted` resolves. With the outcome comes the limit that ended it.
 pub async fn run(
-    mut job: Job,
+    mut work: Work,
     allow_degraded: bool,
     sink: &mut dyn Sink,
     interrupted: impl Future<Output = ()>,
@@ -24,9 +25,9 @@ pub async fn run(
         ..Settings::default()
     };
     let (sender, mut chunks) = mpsc::unbounded_channel();
-    job.progress = Some(sender);
+    work.progress = Some(sender);
     let started = Instant::now();
-    let ending = Sandbox::run_once(&settings, job);
+    let ending = work.run_once(&settings);
     tokio::pin!(ending, interrupted);
     let outcome = loop {
         tokio::select! {

@@ -17,6 +17,13 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// What the original's server did with four workers on two such cores, in calls per second.
 const ORIGINAL_SHELL: f64 = 370.0;
 const ORIGINAL_PYTHON: f64 = 123.0;
+/// Prints as the scripts do.
+const MODULE: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\03\00\00\00")
+  (data (i32.const 16) "hi\n")
+  (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 /// Requests that wait while the proxy's memory is read.
 const QUEUED: usize = 10_000;
 
@@ -105,7 +112,22 @@ pub fn calls(bench: &Bench) -> Outcome<Vec<Row>> {
             met: ratio >= factor && p50 <= p50_max,
         });
     }
+    rows.push(module_row(&mesh, bench)?);
     Ok(rows)
+}
+
+fn module_row(mesh: &Mesh, bench: &Bench) -> Outcome<Row> {
+    let one = mesh.load(bench, "bench-wasm", 500, 1)?;
+    let many = mesh.load(bench, "bench-wasm", 2_000, 8)?;
+    let (rate, p50) = (number(&many, "calls_per_s")?, number(&one, "p50_ms")?);
+    Ok(Row {
+        what: "call a `run.wasm`: 8 calls at a time; p50 one at a time".to_owned(),
+        ours: format!("{rate:.0}/s, p50 {p50:.2} ms"),
+        reference: "–".to_owned(),
+        result: format!("p50 {p50:.2} ms"),
+        target: "p50 ≤ 0.5 ms",
+        met: p50 <= 0.5,
+    })
 }
 
 struct Mesh {
@@ -119,6 +141,8 @@ impl Mesh {
         let folder = bench.work.path().join("mesh-skills");
         write_skill(&folder, "bench-shell", "run.sh", "#!/bin/sh\necho hi\n")?;
         write_skill(&folder, "bench-python", "run.py", "print('hi')\n")?;
+        let module = wat::parse_str(MODULE).map_err(|error| format!("bad module: {error}"))?;
+        write_skill(&folder, "bench-wasm", "run.wasm", &module)?;
         let (proxy, endpoints) = start_proxy(bench)?;
         let mut command = Command::new(&bench.skills);
         command
@@ -218,7 +242,12 @@ impl Drop for Agent {
     }
 }
 
-pub fn write_skill(folder: &Path, name: &str, script: &str, text: &str) -> Outcome<PathBuf> {
+pub fn write_skill(
+    folder: &Path,
+    name: &str,
+    script: &str,
+    text: impl AsRef<[u8]>,
+) -> Outcome<PathBuf> {
     let skill = folder.join(name);
     let scripts = skill.join("scripts");
     let write = || {

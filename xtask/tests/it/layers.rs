@@ -10,6 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("skill-format", &[]),
     ("skill-signing", &["skill-format"]),
     ("skill-sandbox", &["skill-format"]),
+    ("skill-wasm", &["skill-format"]),
     ("skill-client", &["skill-format", "skill-signing"]),
     ("skill-mesh", &["skill-format"]),
     (
@@ -19,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "skill-format",
             "skill-mesh",
             "skill-sandbox",
+            "skill-wasm",
         ],
     ),
     ("skill-controller", &["skill-format"]),
@@ -71,6 +73,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tantivy", &["hub"]),
     ("landlock", &["skill-sandbox"]),
     ("seccompiler", &["skill-sandbox"]),
+    ("wasmi", &["skill-wasm"]),
     ("object_store", &["hub"]),
 ];
 

@@ -123,9 +123,15 @@ impl EntryPoint {
         Ok((program, vec![script.into_os_string()]))
     }
 
+    /// Whether it is a WebAssembly module, which no process is started for.
+    pub fn is_module(&self) -> bool {
+        let ending = Path::new(&self.path).extension();
+        ending.is_some_and(|ending| ending.eq_ignore_ascii_case("wasm"))
+    }
+
     /// The program that runs the script; `None` if it runs by itself.
     pub(crate) fn interpreter(&self, script: &Path) -> Result<Option<&'static str>, RunError> {
-        let starts_itself = is_executable(script) && has_magic(script);
+        let starts_itself = self.is_module() || is_executable(script) && has_magic(script);
         if starts_itself {
             return Ok(None);
         }

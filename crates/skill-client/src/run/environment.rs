@@ -10,7 +10,8 @@ use super::RunError;
 /// Longest input that is also given as `SKILLSCALE_INTENT`, in bytes. Linux refuses to start a
 /// program with a variable of 128 KiB or more (`MAX_ARG_STRLEN`).
 pub const INTENT_BYTES_MAX: usize = 100 * 1024;
-const INTENT: &str = "SKILLSCALE_INTENT";
+/// The variable with the input, where it fits.
+pub const INTENT: &str = "SKILLSCALE_INTENT";
 
 /// Passed on if they are set. HOME is among them since interpreters find their packages by it; it
 /// holds no secret itself.

@@ -22,7 +22,7 @@ use serde::Serialize;
 use skill_format::{Explain, Fault, InvalidInput, Place};
 
 pub use entry::{EntryPoint, entry_point, entry_points, find_program};
-pub use environment::{INTENT_BYTES_MAX, missing_variables};
+pub use environment::{INTENT, INTENT_BYTES_MAX, missing_variables};
 pub use prepared::{Prepared, RunOptions, prepare};
 pub use process::run;
 
@@ -227,7 +227,7 @@ impl Explain for RunError {
         Some(match self {
             Self::NoEntryPoint { skill } => format!(
                 "it gives instructions to an agent: `skills load {skill}` shows them; \
-                 a skill that runs has scripts/run.sh, run.py or run.js, or `entrypoints` in skill.yaml"
+                 a skill that runs has scripts/run.sh, run.py, run.js or run.wasm, or `entrypoints` in skill.yaml"
             ),
             Self::UnknownEntryPoint { known, .. } => {
                 format!("there is {}", known.join(", "))

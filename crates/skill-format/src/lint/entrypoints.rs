@@ -8,7 +8,7 @@ use crate::schema::flaws;
 use super::{Report, Subject};
 
 /// Scripts of these kinds are given to their interpreter; others have to be executable.
-const INTERPRETED: [&str; 7] = ["bash", "cjs", "js", "mjs", "py", "rb", "sh"];
+const INTERPRETED: [&str; 8] = ["bash", "cjs", "js", "mjs", "py", "rb", "sh", "wasm"];
 
 pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
     let declared = subject.yaml.and_then(|yaml| yaml.entrypoints.as_ref());

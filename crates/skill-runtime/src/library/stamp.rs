@@ -12,13 +12,14 @@ use super::sources;
 use super::{LibraryError, Source};
 
 /// Files that may decide how a skill without a manifest is run.
-const LOOKED_AT: [&str; 6] = [
+const LOOKED_AT: [&str; 7] = [
     SKILL_MD,
     SKILL_YAML,
     "scripts",
     "scripts/run.sh",
     "scripts/run.py",
     "scripts/run.js",
+    "scripts/run.wasm",
 ];
 
 /// What a file was when it was looked at: identity, mode, size and times; `None` where there is none.

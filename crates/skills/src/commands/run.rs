@@ -78,7 +78,7 @@ impl Ready {
         let entry = run::entry_point(folder, manifest, args.entry.as_deref())?;
         let variable = |name: &str| context.env_os(name);
         #[cfg(target_os = "linux")]
-        if args.sandbox != SandboxMode::Off {
+        if args.sandbox != SandboxMode::Off || entry.is_module() {
             let rules = Rules {
                 variable: &variable,
                 cwd: context.cwd(),
@@ -94,6 +94,14 @@ impl Ready {
                 "only Linux can contain a skill fully",
             )
             .with_help("--sandbox available runs it with what there is"));
+        }
+        #[cfg(not(target_os = "linux"))]
+        if entry.is_module() {
+            return Err(Failure::failed(
+                "module-unsupported",
+                "WebAssembly modules are run on Linux only",
+            )
+            .with_help("run it in a container or on a Linux host"));
         }
         let prepared = Prepared::new(folder, manifest, entry, &variable)?;
         Ok(Self::Uncontained(prepared))
@@ -126,9 +134,9 @@ impl Ready {
         match self {
             #[cfg(target_os = "linux")]
             Self::Contained(contained) => {
-                let job = contained.single_job(input, timeout, &skill.beside)?;
+                let work = contained.single_job(input, timeout, &skill.beside)?;
                 let allow_degraded = args.sandbox == SandboxMode::Available;
-                sandboxed::run(job, allow_degraded, sink, interrupted, &context.printer).await
+                sandboxed::run(work, allow_degraded, sink, interrupted, &context.printer).await
             }
             Self::Uncontained(prepared) => {
                 let request = prepared.request(input, Some(timeout))?;

@@ -18,3 +18,4 @@ mod running;
 mod signing;
 mod support;
 mod usage;
+mod wasm;

@@ -1,0 +1,160 @@
+//! One run that has got its input: a job of the sandbox, or a module. What becomes of it is told in the
+//! same words.
+
+use std::io;
+use std::sync::Arc;
+
+use skill_sandbox::{
+    Chunk, Ended, Job, MemoryBound, Outcome, Output, Protections, Sandbox, SandboxError, Settings,
+    Stream,
+};
+use skill_wasm::{Module, Stop};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// One run, ready to begin. Dropping the future that runs it ends it.
+pub struct Work {
+    kind: Kind,
+    /// Gets output as it comes. What it has got is at most the output limit.
+    pub progress: Option<UnboundedSender<Chunk>>,
+}
+
+enum Kind {
+    Program(Box<Job>),
+    Module(Arc<Module>, Box<skill_wasm::Job>),
+}
+
+impl Work {
+    pub(crate) fn program(job: Job) -> Self {
+        Self {
+            kind: Kind::Program(Box::new(job)),
+            progress: None,
+        }
+    }
+
+    pub(crate) fn module(module: Arc<Module>, job: skill_wasm::Job) -> Self {
+        Self {
+            kind: Kind::Module(module, Box::new(job)),
+            progress: None,
+        }
+    }
+
+    /// Runs it, as one of many.
+    ///
+    /// # Errors
+    /// Where it could not be started.
+    pub async fn run(self, sandbox: &Sandbox) -> Result<Outcome, SandboxError> {
+        match self.kind {
+            Kind::Program(mut job) => {
+                job.progress = self.progress;
+                sandbox.run(*job).await
+            }
+            Kind::Module(module, job) => run_module(module, *job, self.progress).await,
+        }
+    }
+
+    /// Runs it alone: a sandbox is made for it if it needs one, and ends with it.
+    ///
+    /// # Errors
+    /// Where it could not be started.
+    pub async fn run_once(self, settings: &Settings) -> Result<Outcome, SandboxError> {
+        match self.kind {
+            Kind::Program(mut job) => {
+                job.progress = self.progress;
+                Sandbox::run_once(settings, *job).await
+            }
+            Kind::Module(module, job) => run_module(module, *job, self.progress).await,
+        }
+    }
+}
+
+/// Stops a run whose caller has gone.
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// On a thread that may be blocked.
+async fn run_module(
+    module: Arc<Module>,
+    mut job: skill_wasm::Job,
+    progress: Option<UnboundedSender<Chunk>>,
+) -> Result<Outcome, SandboxError> {
+    if let Some(progress) = progress.clone() {
+        job.progress = Some(Box::new(move |stream, bytes| {
+            // Nobody listens any more: the run is being dropped.
+            let _ = progress.send(chunk(stream, bytes));
+        }));
+    }
+    let stop = Stop::new();
+    let _stop_on_drop = StopOnDrop(stop.clone());
+    let running = tokio::task::spawn_blocking(move || module.run(job, &stop));
+    match running.await {
+        Ok(mut outcome) => {
+            if let skill_wasm::Ended::Trapped(why) = &outcome.ended {
+                let said = format!("the module trapped: {why}\n").into_bytes();
+                if let Some(progress) = progress {
+                    let _ = progress.send(chunk(skill_wasm::Stream::Stderr, &said));
+                }
+                outcome.stderr.extend(said);
+            }
+            Ok(told(outcome))
+        }
+        Err(error) => Err(SandboxError::Io {
+            doing: "running the module",
+            source: io::Error::other(error.to_string()),
+        }),
+    }
+}
+
+fn chunk(stream: skill_wasm::Stream, bytes: &[u8]) -> Chunk {
+    Chunk {
+        stream: match stream {
+            skill_wasm::Stream::Stdout => Stream::Stdout,
+            skill_wasm::Stream::Stderr => Stream::Stderr,
+        },
+        bytes: bytes.to_vec(),
+    }
+}
+
+/// As of a program: a trap is what SIGABRT is there.
+fn told(outcome: skill_wasm::Outcome) -> Outcome {
+    use skill_wasm::Ended as Of;
+    let ended = match outcome.ended {
+        Of::Exited(code) => Ended::Exited(code),
+        Of::Trapped(_) => Ended::Signaled(SIGABRT),
+        Of::TimedOut => Ended::TimedOut,
+        Of::OutputLimit => Ended::OutputLimit,
+        Of::MemoryLimit => Ended::MemoryLimit,
+        Of::Stopped => Ended::Signaled(SIGKILL),
+    };
+    Outcome {
+        ended,
+        stdout: whole(outcome.stdout),
+        stderr: whole(outcome.stderr),
+        duration: outcome.duration,
+        cpu: outcome.duration,
+        leftover_processes: 0,
+        warm: true,
+        // There is nothing that these would keep it from.
+        protections: Protections {
+            missing: Vec::new(),
+            landlock_abi: 0,
+            memory: MemoryBound::PerProcess,
+            proc: false,
+            uid: 0,
+        },
+    }
+}
+
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
+
+fn whole(bytes: Vec<u8>) -> Output {
+    Output {
+        total: bytes.len() as u64,
+        bytes,
+    }
+}
