@@ -1,6 +1,7 @@
 //! What a command needs of its surroundings, read from the process once: folders, environment,
 //! terminal. No other module of the program reads the environment.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub struct Context {
     pub global: GlobalArgs,
     cwd: PathBuf,
     home: PathBuf,
+    paths: OnceCell<Paths>,
 }
 
 impl Context {
@@ -43,6 +45,7 @@ impl Context {
             global,
             cwd,
             home,
+            paths: OnceCell::new(),
         })
     }
 
@@ -78,13 +81,15 @@ impl Context {
         self.cwd.join(path)
     }
 
-    /// Where things lie for this run.
-    pub fn paths(&self) -> Paths {
-        Paths::resolve(PathInputs {
-            cwd: self.cwd.clone(),
-            home: self.home.clone(),
-            store: self.global.store.clone(),
-            global: self.global.global,
+    /// Where things lie for this run, looked for once.
+    pub fn paths(&self) -> &Paths {
+        self.paths.get_or_init(|| {
+            Paths::resolve(PathInputs {
+                cwd: self.cwd.clone(),
+                home: self.home.clone(),
+                store: self.global.store.clone(),
+                global: self.global.global,
+            })
         })
     }
 
@@ -187,7 +192,7 @@ impl Context {
         offline: bool,
         config: &Config,
     ) -> Client {
-        let options = ClientOptions::configured(&self.paths(), config, &registry, token);
+        let options = ClientOptions::configured(self.paths(), config, &registry, token);
         Client::new(registry, ClientOptions { offline, ..options })
     }
 
