@@ -15,6 +15,7 @@ pub(crate) mod path;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::archive::{self, ArchiveError};
 use crate::digest::{self, Sha256};
@@ -72,10 +73,11 @@ impl fmt::Debug for SkillFile {
 /// The files of a skill by path, in ascending order of the paths' bytes.
 ///
 /// Paths are relative, `/`-separated and in Unicode NFC. Two trees are equal when their files are.
+/// A clone shares the files until one of the two is changed.
 #[derive(Clone, Debug, Default)]
 pub struct SkillTree {
-    files: BTreeMap<String, SkillFile>,
-    names: names::Names,
+    files: Arc<BTreeMap<String, SkillFile>>,
+    names: Arc<names::Names>,
 }
 
 impl PartialEq for SkillTree {
@@ -106,22 +108,22 @@ impl SkillTree {
         path: path::CheckedPath,
         file: SkillFile,
     ) -> Result<(), PathError> {
-        self.names.claim(&path, names::Kind::File)?;
-        self.files.insert(path.path, file);
+        Arc::make_mut(&mut self.names).claim(&path, names::Kind::File)?;
+        Arc::make_mut(&mut self.files).insert(path.path, file);
         Ok(())
     }
 
     /// Reserves the name of a folder, so that a file of the same name is refused. An empty folder
     /// leaves no other trace: a tree consists of files.
     pub(crate) fn claim_folder(&mut self, path: &path::CheckedPath) -> Result<(), PathError> {
-        self.names.claim(path, names::Kind::Folder)
+        Arc::make_mut(&mut self.names).claim(path, names::Kind::Folder)
     }
 
     /// Takes a file out, so that another can be put in its place.
     pub fn remove(&mut self, path: &str) -> Option<SkillFile> {
-        let removed = self.files.remove(path)?;
+        let removed = Arc::make_mut(&mut self.files).remove(path)?;
         // Folders that this file alone held open must become free too.
-        self.names = names::Names::of(self.files.keys());
+        self.names = Arc::new(names::Names::of(self.files.keys()));
         Some(removed)
     }
 
@@ -129,10 +131,11 @@ impl SkillTree {
     pub(crate) fn below(self, prefix: &str) -> Self {
         let inside =
             |(path, file): (String, SkillFile)| Some((path.strip_prefix(prefix)?.to_owned(), file));
-        let files: BTreeMap<_, _> = self.files.into_iter().filter_map(inside).collect();
+        let files = Arc::unwrap_or_clone(self.files);
+        let files: BTreeMap<_, _> = files.into_iter().filter_map(inside).collect();
         Self {
-            names: names::Names::of(files.keys()),
-            files,
+            names: Arc::new(names::Names::of(files.keys())),
+            files: Arc::new(files),
         }
     }
 

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use skill_client::api::{Client, ClientOptions};
 use skill_client::config::RegistryUrl;
@@ -21,6 +22,7 @@ pub struct Context {
     pub global: GlobalArgs,
     cwd: PathBuf,
     home: PathBuf,
+    paths: OnceLock<Paths>,
 }
 
 impl Context {
@@ -43,6 +45,7 @@ impl Context {
             global,
             cwd,
             home,
+            paths: OnceLock::new(),
         })
     }
 
@@ -78,13 +81,15 @@ impl Context {
         self.cwd.join(path)
     }
 
-    /// Where things lie for this run.
-    pub fn paths(&self) -> Paths {
-        Paths::resolve(PathInputs {
-            cwd: self.cwd.clone(),
-            home: self.home.clone(),
-            store: self.global.store.clone(),
-            global: self.global.global,
+    /// Where things lie for this run, looked for once.
+    pub fn paths(&self) -> &Paths {
+        self.paths.get_or_init(|| {
+            Paths::resolve(PathInputs {
+                cwd: self.cwd.clone(),
+                home: self.home.clone(),
+                store: self.global.store.clone(),
+                global: self.global.global,
+            })
         })
     }
 
@@ -192,7 +197,7 @@ impl Context {
         offline: bool,
         config: &Config,
     ) -> Client {
-        let options = ClientOptions::configured(&self.paths(), config, &registry, token);
+        let options = ClientOptions::configured(self.paths(), config, &registry, token);
         Client::new(registry, ClientOptions { offline, ..options })
     }
 

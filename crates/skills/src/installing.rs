@@ -45,7 +45,7 @@ impl Kit {
         workspace: Option<&Workspace>,
         context: &Context,
     ) -> Result<Self, Failure> {
-        let paths = context.paths();
+        let paths = context.paths().clone();
         let (client, others) = context.clients(registry, offline, workspace)?;
         Ok(Self {
             store: Store::new(paths.store_dir()),

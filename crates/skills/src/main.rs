@@ -25,8 +25,6 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
-
 use crate::cli::Cli;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -35,14 +33,7 @@ use crate::printer::Printer;
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     skill_sandbox::serve_if_launcher();
-    let matches = match Cli::command()
-        .help_template(cli::help_template())
-        .try_get_matches()
-    {
-        Ok(matches) => matches,
-        Err(error) => return usage_error(&error),
-    };
-    let cli = match Cli::from_arg_matches(&matches) {
+    let cli = match Cli::read(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => return usage_error(&error),
     };

@@ -7,7 +7,7 @@ use hub_model::{
 };
 use jiff::Timestamp;
 
-use crate::fixture::{TENANT, draft, fresh, kept_since, later, start, user};
+use crate::fixture::{TENANT, draft, kept_since, later, start, user};
 use crate::harness::{Given, on_both};
 
 on_both!(

@@ -215,15 +215,15 @@ impl Cache {
         Ok(None)
     }
 
-    fn note_unpacked(&self, record: &Unpacked) -> Result<(), FsError> {
+    /// Written in `temporary`, a folder of the cache that nobody else uses.
+    fn note_unpacked(&self, record: &Unpacked, temporary: &Path) -> Result<(), FsError> {
         let path = self.unpacked_path(&record.checksum);
         let text = serde_json::to_vec(record)
             .map_err(std::io::Error::from)
             .at("write", &path)?;
-        let temporary = self.temporary()?;
-        std::fs::write(&temporary, text).at("write", &temporary)?;
-        fsx::create_dir_all(&self.dir.join("unpacked"), true)?;
-        std::fs::rename(&temporary, &path).at("rename", &temporary)
+        let written = temporary.join("record.json");
+        std::fs::write(&written, text).at("write", &written)?;
+        std::fs::rename(&written, &path).at("rename", &written)
     }
 
     fn blob_path(&self, digest: &Sha256) -> PathBuf {

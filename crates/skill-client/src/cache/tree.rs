@@ -73,35 +73,43 @@ impl Cache {
         &self,
         trees: Vec<(Unpacked, SkillTree)>,
     ) -> Result<Vec<CachedTree>, CacheError> {
+        if trees.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut staged = Vec::new();
         let mut sync = SyncBatch::default();
-        for (record, files) in &trees {
+        let temporary = self.temporary()?;
+        fsx::create_dir_all(&temporary, true)?;
+        for (number, (record, files)) in trees.iter().enumerate() {
             if !self.tree_path(&record.tree).is_dir() {
-                let temporary = self.temporary()?;
-                write_tree(files, &temporary, Writable::No, &mut sync)?;
-                staged.push((temporary, self.tree_path(&record.tree)));
+                let written = temporary.join(number.to_string());
+                write_tree(files, &written, Writable::No, &mut sync)?;
+                staged.push((written, self.tree_path(&record.tree)));
             }
         }
-        fsx::create_dir_all(&self.dir.join("trees"), true)?;
+        for folder in ["trees", "unpacked"] {
+            fsx::create_dir_all(&self.dir.join(folder), true)?;
+        }
         sync.flush(&self.dir)?;
         self.faults.reach("cache-trees-written");
-        for (temporary, dir) in staged {
-            match std::fs::rename(&temporary, &dir) {
+        for (written, dir) in staged {
+            match std::fs::rename(&written, &dir) {
                 // Another process was faster, or two skills of this batch are alike.
-                Err(_) if dir.is_dir() => fsx::remove_tree(&temporary)?,
-                renamed => renamed.at("rename", &temporary)?,
+                Err(_) if dir.is_dir() => {}
+                renamed => renamed.at("rename", &written)?,
             }
         }
         self.faults.reach("cache-trees-named");
         let mut cached = Vec::with_capacity(trees.len());
         for (record, files) in trees {
-            self.note_unpacked(&record)?;
+            self.note_unpacked(&record, &temporary)?;
             cached.push(CachedTree {
                 dir: self.tree_path(&record.tree),
                 digest: record.tree,
                 files,
             });
         }
+        fsx::remove_tree(&temporary)?;
         fsx::sync_dir(&self.dir.join("trees"))?;
         Ok(cached)
     }

@@ -8,7 +8,7 @@ use super::{At as _, FsError};
 
 /// Above this many files one `syncfs` costs less than a call per file. It also writes what other
 /// programs have left unwritten, so it is not used for a few files.
-const FILES_SYNCED_ONE_BY_ONE_MAX: usize = 24;
+const FILES_SYNCED_ONE_BY_ONE_MAX: usize = 12;
 
 /// Writes a file so that a reader, or a crash, sees the old content or the new one.
 ///

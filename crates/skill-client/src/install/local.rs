@@ -269,25 +269,19 @@ fn load_dir(dir: &Path) -> Result<Vec<LocalSkill>, InstallError> {
 /// The folders below `dir` that hold a `SKILL.md`, outermost ones only; `dir` itself if it does.
 pub(crate) fn skill_folders(dir: &Path) -> Result<Vec<PathBuf>, InstallError> {
     let mut folders = Vec::new();
-    let mut walk = walkdir::WalkDir::new(dir)
-        .max_depth(DEPTH_MAX)
-        .sort_by_file_name()
-        .into_iter();
+    let mut waiting = vec![(dir.to_owned(), 0)];
     let mut seen = 0;
-    while let Some(entry) = walk.next() {
-        let entry = entry.map_err(std::io::Error::from).at("read", dir)?;
-        if !entry.file_type().is_dir() {
-            continue;
-        }
+    while let Some((folder, depth)) = waiting.pop() {
         seen += 1;
         if seen > FOLDERS_MAX {
             break;
         }
-        if entry.depth() > 0 && is_tool_folder(&entry.file_name().to_string_lossy()) {
-            walk.skip_current_dir();
-        } else if entry.path().join("SKILL.md").is_file() {
-            folders.push(entry.into_path());
-            walk.skip_current_dir();
+        if folder.join("SKILL.md").is_file() {
+            folders.push(folder);
+        } else if depth < DEPTH_MAX {
+            // The last is looked into first.
+            let below = folders_in(&folder)?.into_iter().rev();
+            waiting.extend(below.map(|folder| (folder, depth + 1)));
         }
     }
     match folders.is_empty() {
@@ -296,6 +290,24 @@ pub(crate) fn skill_folders(dir: &Path) -> Result<Vec<PathBuf>, InstallError> {
         }),
         false => Ok(folders),
     }
+}
+
+/// In ascending order, links and folders of tools left out.
+fn folders_in(dir: &Path) -> Result<Vec<PathBuf>, InstallError> {
+    let mut folders = Vec::new();
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(folders),
+        entries => entries.at("read", dir)?,
+    };
+    for entry in entries {
+        let entry = entry.at("read", dir)?;
+        let is_folder = entry.file_type().at("read", entry.path())?.is_dir();
+        if is_folder && !is_tool_folder(&entry.file_name().to_string_lossy()) {
+            folders.push(entry.path());
+        }
+    }
+    folders.sort_unstable();
+    Ok(folders)
 }
 
 fn is_tool_folder(name: &str) -> bool {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use skill_format::{Limits, Sha256, SkillName, SkillTree, Version};
 
 use super::{BACKUP, Store, StoreError};
-use crate::fsx::{self, At as _, FsError};
+use crate::fsx::{self, At as _, FsError, SyncBatch};
 use crate::index::{Index, InstalledSkill, folder};
 
 /// What will have been done.
@@ -129,9 +129,12 @@ impl Store {
         if let Some(now) = journal.synced_at {
             next.set_last_sync_time(now);
         }
-        for dir in parents.into_iter().filter(|dir| dir.is_dir()) {
-            fsx::sync_dir(&dir)?;
-        }
+        let mut sync = SyncBatch::default();
+        parents
+            .into_iter()
+            .filter(|dir| dir.is_dir())
+            .for_each(|dir| sync.push(dir));
+        sync.flush(&self.dir)?;
         self.faults.reach("store-folders-in-place");
         self.write_index(&next)?;
         self.faults.reach("store-index-written");

@@ -37,7 +37,8 @@ fn content(root: &Dir, path: &str, limits: &Limits) -> Result<Option<Vec<u8>>, T
     };
     let file = root.open(path).map_err(unreadable)?;
     let max = limits.file_bytes_max;
-    let bytes = read_at_most(&file, max).map_err(unreadable)?;
+    let hint = file.metadata().map_err(unreadable)?.len();
+    let bytes = read_at_most(&file, hint, max).map_err(unreadable)?;
     let too_large = || LimitError::FileSize {
         path: path.to_owned(),
         max,

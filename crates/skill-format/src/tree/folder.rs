@@ -147,7 +147,9 @@ fn read_ignore(root: &Dir) -> Result<Ignore, TreeError> {
         }
     };
     let max = ignore::FILE_BYTES_MAX;
-    let bytes = read_at_most(&file, max)
+    let bytes = file
+        .metadata()
+        .and_then(|metadata| read_at_most(&file, metadata.len(), max))
         .map_err(|source| TreeError::Io {
             path: ignore::FILE_NAME.into(),
             source,
@@ -250,7 +252,7 @@ impl<'a> Walk<'a> {
             });
         }
         let max = self.limits.file_bytes_max;
-        let bytes = read_at_most(file, max).map_err(io_error)?;
+        let bytes = read_at_most(file, metadata.len(), max).map_err(io_error)?;
         let bytes = bytes.ok_or_else(|| LimitError::FileSize {
             path: printable(&path.raw),
             max,
@@ -309,9 +311,8 @@ impl<'a> Walk<'a> {
 }
 
 /// The whole content, or `None` if there is more than `max` bytes of it. The size that the file
-/// system reports is only a hint: the file may grow meanwhile.
-pub(super) fn read_at_most(file: &File, max: u64) -> io::Result<Option<Vec<u8>>> {
-    let hint = file.metadata()?.len();
+/// system reports is only a `hint`: the file may grow meanwhile.
+pub(super) fn read_at_most(file: &File, hint: u64, max: u64) -> io::Result<Option<Vec<u8>>> {
     if hint > max {
         return Ok(None);
     }

@@ -1,6 +1,6 @@
 //! Every flag of the program, declared once. Knows nothing of what a command does with them.
 //!
-//! To add a verb: add its variant to [`Command`], its arguments to the file of its audience
+//! To add a verb: add its variant to `verbs!`, its arguments to the file of its audience
 //! (`author`, `consume`, `account`, `server`, `mesh`), its line to [`HELP_TEMPLATE`] (a test checks that)
 //! and its `commands/<verb>.rs`.
 
@@ -12,9 +12,10 @@ pub mod mesh;
 #[cfg(feature = "server")]
 pub mod server;
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// `skills --help`, grouped by what a person is about to do.
 const HELP_TEMPLATE: &str = "\
@@ -108,6 +109,27 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// What the words of the command line say, the program's name first.
+    pub fn read(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        if let Some(cli) = Self::read_with_one_verb(&words) {
+            return Ok(cli);
+        }
+        let whole = Self::command().help_template(help_template());
+        Self::from_arg_matches(&whole.try_get_matches_from(words)?)
+    }
+
+    /// The same where the words name a verb and are right, from the flags of that verb alone: to
+    /// put all verbs together takes longer than most of them run. What is wrong, and every help,
+    /// is left to the whole, which knows what else could have been meant.
+    fn read_with_one_verb(words: &[OsString]) -> Option<Self> {
+        let verb = words.iter().skip(1).find_map(|word| Command::alone(word))?;
+        let program = GlobalArgs::augment_args(clap::Command::new("skills"));
+        let matches = program.subcommand(verb).try_get_matches_from(words).ok()?;
+        Self::from_arg_matches(&matches).ok()
+    }
+}
+
 /// When to colour the output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
@@ -169,8 +191,30 @@ pub struct RegistryArg {
     pub registry: Option<String>,
 }
 
-#[derive(Debug, Subcommand)]
-pub enum Command {
+macro_rules! verbs {
+    ($($(#[$attribute:meta])* $verb:ident($flags:ty),)*) => {
+        #[derive(Debug, Subcommand)]
+        pub enum Command {
+            $($(#[$attribute])* $verb($flags),)*
+        }
+
+        impl Command {
+            /// The verb of this name with its flags, put together without the others.
+            fn alone(name: &OsStr) -> Option<clap::Command> {
+                $(
+                    $(#[$attribute])*
+                    if name.eq_ignore_ascii_case(stringify!($verb)) {
+                        let verb = clap::Command::new(stringify!($verb).to_ascii_lowercase());
+                        return Some(<$flags>::augment_args(verb));
+                    }
+                )*
+                None
+            }
+        }
+    };
+}
+
+verbs! {
     Init(author::InitArgs),
     Validate(author::ValidateArgs),
     Pack(author::PackArgs),
@@ -239,5 +283,44 @@ mod tests {
             let line = format!("\n  {} ", verb.get_name());
             assert_eq!(template.matches(&line).count(), 1, "{}", verb.get_name());
         }
+    }
+
+    #[test]
+    fn one_verb_alone_reads_what_the_whole_reads_and_leaves_it_the_rest() {
+        let mut right = 0;
+        for verb in Cli::command().get_subcommands() {
+            let name = verb.get_name();
+            assert!(Command::alone(name.as_ref()).is_some(), "{name}");
+            let mut lines: Vec<String> = [
+                "V",
+                "V a",
+                "V a b",
+                "V a b --version 1",
+                "--json V a --yes -vv",
+                "--store V V a",
+                "V --store x --color never a",
+                "V --no-such-flag",
+                "V --help",
+                "V help",
+                "help V",
+                "V --color V",
+                "nothing V a",
+            ]
+            .map(|line| line.replace('V', name))
+            .into();
+            for action in verb.get_subcommands() {
+                lines.push(format!("{name} {} a", action.get_name()));
+                lines.push(format!("{name} --json {} a b", action.get_name()));
+            }
+            for line in lines {
+                let words = || std::iter::once("skills").chain(line.split(' '));
+                let alone =
+                    Cli::read_with_one_verb(&words().map(OsString::from).collect::<Vec<_>>());
+                let whole = Cli::try_parse_from(words()).ok();
+                right += usize::from(alone.is_some());
+                assert_eq!(format!("{alone:?}"), format!("{whole:?}"), "skills {line}");
+            }
+        }
+        assert!(right > 100, "{right} lines were right");
     }
 }

@@ -37,7 +37,7 @@ pub fn run(args: &AuditArgs, context: &Context) -> Result<(), Failure> {
     };
     let (advisories, collected) = context.block_on(async {
         let advisories = advisories(args, context).await?;
-        Ok((advisories, collect(args, &paths, context).await?))
+        Ok((advisories, collect(args, paths, context).await?))
     })?;
     let today = SystemClock.now().to_zoned(TimeZone::UTC).date();
     let report = audit(

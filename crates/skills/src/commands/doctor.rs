@@ -20,9 +20,9 @@ pub fn run(args: &DoctorArgs, context: &Context) -> Result<(), Failure> {
     let doctor = Doctor {
         store: &store,
         cache: &Cache::new(paths.cache_dir()),
-        roots: &installing::roots(&paths, context),
+        roots: &installing::roots(paths, context),
         table: AgentTable::builtin(),
-        scope: installing::agent_scope(&paths),
+        scope: installing::agent_scope(paths),
         keyring: &Keyring::open(paths.keyring_dir()),
         config_file: &paths.config_file(),
         variable: &|name| context.env_os(name),
@@ -49,7 +49,7 @@ pub fn run(args: &DoctorArgs, context: &Context) -> Result<(), Failure> {
     show(
         &examination,
         config_problem.as_ref(),
-        &paths,
+        paths,
         &context.printer,
     );
     let mut document = json!(examination);

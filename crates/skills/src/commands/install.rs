@@ -26,7 +26,7 @@ pub fn run(args: &InstallArgs, context: &Context) -> Result<(), Failure> {
 
 /// Installs what was named, and takes it into the project.
 fn named(args: &InstallArgs, context: &Context) -> Result<(), Failure> {
-    let mut pinned = pinning::open(&context.paths(), "skills install", context)?;
+    let mut pinned = pinning::open(context.paths(), "skills install", context)?;
     let config = context.config()?;
     let workspace = pinned.as_ref().map(|pinned| &pinned.workspace);
     let kit = Kit::for_project(&args.registry, args.offline, workspace, context)?;
@@ -73,8 +73,8 @@ fn named(args: &InstallArgs, context: &Context) -> Result<(), Failure> {
 /// Installs what the project asks for, at the locked versions where they fit.
 fn project(args: &InstallArgs, context: &Context) -> Result<(), Failure> {
     let paths = context.paths();
-    let mut pinned = pinning::open_any(&paths, "skills install", context)?
-        .ok_or_else(|| pinning::no_project(&paths, "install"))?;
+    let mut pinned = pinning::open_any(paths, "skills install", context)?
+        .ok_or_else(|| pinning::no_project(paths, "install"))?;
     let workspace = &pinned.workspace;
     let kit = Kit::for_project(&args.registry, args.offline, Some(workspace), context)?;
     let index = kit.store.index()?;
@@ -96,7 +96,7 @@ fn project(args: &InstallArgs, context: &Context) -> Result<(), Failure> {
 /// Installs exactly what is locked. Writes neither file, and needs no right to do so.
 fn frozen(args: &InstallArgs, context: &Context) -> Result<(), Failure> {
     let paths = context.paths();
-    let workspace = pinning::read(&paths)?.ok_or_else(|| pinning::no_project(&paths, "install"))?;
+    let workspace = pinning::read(paths)?.ok_or_else(|| pinning::no_project(paths, "install"))?;
     let kit = Kit::for_project(&args.registry, args.offline, Some(&workspace), context)?;
     let mut request = workspace
         .frozen_request(&context.config()?)

@@ -1,10 +1,10 @@
 //! `skills list`: what is installed in the store. Opens no connection and no cache.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use skill_client::agents::AgentTable;
 use skill_client::budget::{self, CatalogueEntry};
 use skill_client::link::Ledger;
-use skill_client::{InstalledSkill, Store, head};
+use skill_client::{Index, InstalledSkill, Store, head};
 
 use crate::cli::consume::ListArgs;
 use crate::context::Context;
@@ -73,18 +73,20 @@ pub fn run(args: &ListArgs, context: &Context) -> Result<(), Failure> {
         });
         printer.table(["name", "version", "agents", ""], rows);
     }
-    let skills: Vec<_> = index
-        .skills()
-        .iter()
-        .map(|skill| {
-            let mut value = json!(skill);
-            value["path"] = json!(store.skill_dir(skill));
-            value["agents"] = json!(ledger.agents_of(skill.name.as_str()));
-            value
-        })
-        .collect();
-    printer.document(&json!({ "store": store.dir(), "skills": skills }));
+    if printer.is_json() {
+        printer.document(&document(&store, &index, &ledger));
+    }
     Ok(())
+}
+
+fn document(store: &Store, index: &Index, ledger: &Ledger) -> Value {
+    let skills = index.skills().iter().map(|skill| {
+        let mut value = json!(skill);
+        value["path"] = json!(store.skill_dir(skill));
+        value["agents"] = json!(ledger.agents_of(skill.name.as_str()));
+        value
+    });
+    json!({ "store": store.dir(), "skills": skills.collect::<Vec<_>>() })
 }
 
 /// What an agent's catalogue shows of the skills that can be read.

@@ -23,7 +23,7 @@ pub fn run(args: &LoadArgs, context: &Context) -> Result<(), Failure> {
         .iter()
         .map(|name| name.parse())
         .collect::<Result<Vec<SkillName>, _>>()?;
-    let loaded = loader::load(&places(&context.paths()), &names);
+    let loaded = loader::load(&places(context.paths()), &names);
     for warning in &loaded.warnings {
         let help = warning.help.as_ref();
         let help = help.map(|help| format!(" ({help})")).unwrap_or_default();

@@ -16,12 +16,11 @@ use crate::pinning;
 pub fn run(args: &LockArgs, context: &Context) -> Result<(), Failure> {
     let paths = context.paths();
     if args.check {
-        let workspace =
-            pinning::read(&paths)?.ok_or_else(|| pinning::no_project(&paths, "lock"))?;
+        let workspace = pinning::read(paths)?.ok_or_else(|| pinning::no_project(paths, "lock"))?;
         return check(&workspace, &resolved(&workspace, args, context)?, context);
     }
-    let mut pinned = pinning::open_any(&paths, "skills lock", context)?
-        .ok_or_else(|| pinning::no_project(&paths, "lock"))?;
+    let mut pinned = pinning::open_any(paths, "skills lock", context)?
+        .ok_or_else(|| pinning::no_project(paths, "lock"))?;
     let lock = resolved(&pinned.workspace, args, context)?;
     let old = pinned.workspace.lock().cloned().unwrap_or_default();
     let changes = old.changes_to(&lock);

@@ -17,7 +17,7 @@ use crate::pinning;
 pub fn run(args: &OutdatedArgs, context: &Context) -> Result<(), Failure> {
     let paths = context.paths();
     let workspace = match paths.scope() {
-        Scope::Project => pinning::read(&paths)?,
+        Scope::Project => pinning::read(paths)?,
         Scope::User | Scope::Named => None,
     };
     let kit = Kit::for_project(&args.registry, args.offline, workspace.as_ref(), context)?;

@@ -13,7 +13,7 @@ use crate::pinning::{self, Pinned};
 pub fn run(args: &UninstallArgs, context: &Context) -> Result<(), Failure> {
     let mut pinned = match args.no_save {
         true => None,
-        false => pinning::open(&context.paths(), "skills uninstall", context)?,
+        false => pinning::open(context.paths(), "skills uninstall", context)?,
     };
     // No registry is asked; offline makes sure of it.
     let kit = Kit::open(&RegistryArg::default(), true, context)?;

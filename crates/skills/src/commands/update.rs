@@ -13,7 +13,7 @@ use crate::installing::{self, Kit, Progress};
 use crate::pinning;
 
 pub fn run(args: &UpdateArgs, context: &Context) -> Result<(), Failure> {
-    let mut pinned = pinning::open(&context.paths(), "skills update", context)?;
+    let mut pinned = pinning::open(context.paths(), "skills update", context)?;
     let workspace = pinned.as_ref().map(|pinned| &pinned.workspace);
     let kit = Kit::for_project(&args.registry, args.offline, workspace, context)?;
     let names = args
