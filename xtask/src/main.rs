@@ -24,7 +24,8 @@ cargo xtask COMMAND
   openapi       write docs/openapi.json from the server's code
   cli-docs      write docs/cli-reference.md from the program's own help
   bench [NAME]  measure what docs/benchmarks.md promises, beside the peers
-  soak [SECS]   kill and stop workers of a mesh for 10 minutes and count every answer
+  soak [zmq|nats] [SECONDS]
+                kill and stop workers of a mesh for 10 minutes and count every answer
   coverage      run every test with coverage counters and print line coverage";
 
 fn main() -> ExitCode {

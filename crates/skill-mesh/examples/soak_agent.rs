@@ -1,15 +1,20 @@
-//! An agent that trusts nobody: sends requests at a steady rate over plain sockets, without this crate's own
-//! agent, and counts every reply to each. Prints one JSON object. Arguments: the proxy's XSUB and XPUB,
-//! topic, skill, seconds, requests per second.
+//! Sends requests at a steady rate and counts the answers to each. Prints one JSON object. Arguments: where,
+//! topic, skill, seconds, requests per second. Where is a proxy's `XSUB,XPUB`, asked over plain sockets without
+//! this crate's own agent, or a NATS server, asked by this crate's agent: what callers see.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use skill_mesh::agent::{self, Agent, CallError};
+use skill_mesh::nats;
 use skill_mesh::protocol::{Reply, Request, Status};
+use skill_mesh::transport::WallClock;
+use tokio::task::JoinSet;
 use zmq::{Context, SNDMORE, SocketType};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -22,10 +27,81 @@ const REPLY_TO: &str = "AGENT_REPLY_50ac50ac";
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [xsub, xpub, topic, skill, seconds, per_second] = arguments.as_slice() else {
-        return Err("arguments: XSUB XPUB TOPIC SKILL SECONDS PER_SECOND".into());
+    let [place, topic, skill, seconds, per_second] = arguments.as_slice() else {
+        return Err("arguments: XSUB,XPUB|NATS-URL TOPIC SKILL SECONDS PER_SECOND".into());
     };
-    let (seconds, per_second): (u32, u32) = (seconds.parse()?, per_second.parse()?);
+    let plan = Plan {
+        topic: topic.clone(),
+        skill: skill.clone(),
+        per_second: per_second.parse()?,
+        count: seconds.parse::<usize>()? * per_second.parse::<usize>()?,
+    };
+    let mut book = match place.split_once(',') {
+        Some((xsub, xpub)) => over_sockets(xsub, xpub, &plan)?,
+        None => over_nats(place, plan)?,
+    };
+    writeln!(std::io::stdout(), "{}", book.report())?;
+    Ok(())
+}
+
+/// What is to be sent.
+struct Plan {
+    topic: String,
+    skill: String,
+    per_second: u32,
+    count: usize,
+}
+
+impl Plan {
+    fn due(&self, began: Instant, number: usize) -> Outcome<Instant> {
+        Ok(began + Duration::from_secs(1) * u32::try_from(number)? / self.per_second)
+    }
+
+    fn intent(&self, number: usize) -> String {
+        serde_json::json!({"skill": self.skill, "data": number.to_string()}).to_string()
+    }
+}
+
+fn over_nats(url: &str, plan: Plan) -> Outcome<Book> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let clock: WallClock = Arc::new(|| 0.0);
+        let mesh = nats::connect(&nats::Options::new(url), nats::Settings::new(clock.clone())).await?;
+        mesh.ready(Duration::from_secs(10)).await?;
+        let settings = agent::Settings {
+            timeout: PATIENCE,
+            ..agent::Settings::new(clock)
+        };
+        let agent = Agent::new(mesh.agent(REPLY_TO)?, settings);
+        let mut book = Book::new(plan.count);
+        let mut calls = JoinSet::new();
+        let began = Instant::now();
+        for number in 0..plan.count {
+            tokio::time::sleep_until(plan.due(began, number)?.into()).await;
+            let (agent, topic, intent) = (agent.clone(), plan.topic.clone(), plan.intent(number));
+            book.sent[number] = Some(Instant::now());
+            calls.spawn(async move {
+                let answer = agent.call(&topic, &intent).await;
+                (number, answer, Instant::now())
+            });
+        }
+        while let Some(call) = calls.join_next().await {
+            let (number, answer, at) = call?;
+            let id = number.to_string();
+            match answer {
+                Ok(content) => book.enter(Reply::success(id, content), at),
+                Err(CallError::Timeout { .. }) => {}
+                Err(error) => book.enter(Reply::failure(id, error.to_string()), at),
+            }
+        }
+        Ok(book)
+    })
+}
+
+fn over_sockets(xsub: &str, xpub: &str, plan: &Plan) -> Outcome<Book> {
     let context = Context::new();
     let publisher = context.socket(SocketType::XPUB)?;
     publisher.connect(xsub)?;
@@ -39,18 +115,17 @@ fn main() -> Outcome<()> {
     // The proxy's subscription: what is published before it comes is dropped by the socket.
     publisher.recv_bytes(0)?;
 
-    let count = (seconds * per_second) as usize;
-    let mut book = Book::new(count);
+    let mut book = Book::new(plan.count);
     let began = Instant::now();
-    for number in 0..count {
-        let due = began + Duration::from_secs(1) * u32::try_from(number)? / per_second;
+    for number in 0..plan.count {
+        let due = plan.due(began, number)?;
         while let Some(left) = due.checked_duration_since(Instant::now()) {
             if let Ok((reply, at)) = replies.recv_timeout(left) {
                 book.enter(reply, at);
             }
         }
-        publisher.send(topic.as_str(), SNDMORE)?;
-        publisher.send(request(number, skill).to_json(), 0)?;
+        publisher.send(plan.topic.as_str(), SNDMORE)?;
+        publisher.send(request(number, plan).to_json(), 0)?;
         book.sent[number] = Some(Instant::now());
     }
     let last = Instant::now();
@@ -62,16 +137,14 @@ fn main() -> Outcome<()> {
     while let Ok((reply, at)) = replies.recv_timeout(AFTERMATH) {
         book.enter(reply, at);
     }
-    writeln!(std::io::stdout(), "{}", book.report())?;
-    Ok(())
+    Ok(book)
 }
 
-fn request(number: usize, skill: &str) -> Request {
-    let intent = serde_json::json!({"skill": skill, "data": number.to_string()});
+fn request(number: usize, plan: &Plan) -> Request {
     Request {
         request_id: number.to_string(),
         reply_to: REPLY_TO.to_owned(),
-        intent: intent.to_string(),
+        intent: plan.intent(number),
         timestamp: 0.0,
         progress: false,
     }

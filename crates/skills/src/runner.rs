@@ -21,6 +21,7 @@ use skill_sandbox::Sandbox;
 use skill_signing::{Keyring, Pins};
 use tokio::sync::Mutex;
 
+use crate::cli::mesh::WorkerSandbox;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::invoking::{self, MeshInvoker, REPLY_TOPIC};
@@ -46,15 +47,28 @@ struct Inner {
 
 impl Runner {
     /// Starts the worker. `None` where this host cannot contain skills, which is said.
-    pub async fn start(config: &HubConfig, context: &Context) -> Result<Option<Self>, Failure> {
-        let sandbox = match Sandbox::start(skill_sandbox::Settings::default()).await {
+    pub async fn start(
+        config: &HubConfig,
+        strictness: WorkerSandbox,
+        context: &Context,
+    ) -> Result<Option<Self>, Failure> {
+        let settings = skill_sandbox::Settings {
+            allow_degraded: strictness == WorkerSandbox::Available,
+            ..skill_sandbox::Settings::default()
+        };
+        let printer = &context.printer;
+        let sandbox = match Sandbox::start(settings).await {
             Ok(sandbox) => Arc::new(sandbox),
             Err(error) => {
-                let printer = &context.printer;
-                printer.warn(format!("skills are not run here: {error}"));
+                printer.warn(format!(
+                    "skills are not run for callers of the API: {error}"
+                ));
                 return Ok(None);
             }
         };
+        for missing in &sandbox.protections().missing {
+            printer.warn(format!("this host does not enforce {missing}"));
+        }
         let folder = config.data_folder.join("runner");
         let search = context.env_os("PATH");
         let surroundings = Surroundings {

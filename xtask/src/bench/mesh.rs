@@ -189,7 +189,7 @@ fn queued_memory(bench: &Bench) -> Outcome<Row> {
     let empty = proxy.resident_mb()?;
     let mut agent = Agent::start(
         Command::new(bench.examples.join("soak_agent"))
-            .args([&xsub, &xpub, "TOPIC_NOBODY", "nothing", "1"])
+            .args([&format!("{xsub},{xpub}"), "TOPIC_NOBODY", "nothing", "1"])
             .arg(QUEUED.to_string()),
     )?;
     // Grows for as long as requests come in, and then no more.

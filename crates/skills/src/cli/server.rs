@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::mesh::MeshArgs;
+use super::mesh::{MeshArgs, WorkerSandbox};
 
 /// Start everything on this machine: the hub on SQLite and a folder, with signed example skills.
 #[derive(Debug, Args)]
@@ -24,6 +24,9 @@ pub struct UpArgs {
     /// Do not publish the bundled example skills
     #[arg(long)]
     pub no_examples: bool,
+    /// How strictly the skills are contained that callers of the HTTP API run
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    pub sandbox: WorkerSandbox,
 }
 
 /// Start the registry server as `hub.toml` says.

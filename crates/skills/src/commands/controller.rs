@@ -3,25 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hub::HubConfig;
 use skill_client::{Clock as _, SystemClock};
 use skill_controller::api::{Access, Api};
 use skill_controller::controller::{self, Clock, Controller};
 use skill_controller::election::{Candidate, Election, Role};
-use skill_controller::health::{self, Health};
+use skill_controller::health::Health;
 use skill_controller::settings::{Nats, Settings, Workers, Zeromq};
-use tokio::net::TcpListener;
 
 use crate::cli::server::ControllerArgs;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::observing::{self, Report};
 use crate::wiring;
 
 /// Where a pod finds its service account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 pub fn run(args: &ControllerArgs, context: &Context) -> Result<(), Failure> {
-    wiring::start_logging(&HubConfig::default(), context)?;
+    wiring::start_service_logging(context)?;
     let settings = settings(args)?;
     let api = Api::new(access(args, context)?)?;
     let election = if args.no_election {
@@ -31,16 +30,13 @@ pub fn run(args: &ControllerArgs, context: &Context) -> Result<(), Failure> {
     };
     wiring::run_server(async {
         let stop = wiring::shutdown_signal();
-        let listener = TcpListener::bind(args.metrics).await.map_err(|error| {
-            Failure::failed(
-                "bind",
-                format!("cannot listen on {}: {error}", args.metrics),
-            )
-            .with_help("choose another address with --metrics")
-        })?;
+        let listener = observing::listen(args.metrics).await?;
         let address = listener.local_addr().unwrap_or(args.metrics);
         let health = Arc::new(Health::default());
-        tokio::spawn(health::serve(listener, Arc::clone(&health)));
+        tokio::spawn(observing::serve(
+            listener,
+            Arc::new(Status(Arc::clone(&health))),
+        ));
         tracing::info!(%address, "metrics");
         let clock: Clock = Arc::new(|| SystemClock.now());
         let controller = Controller {
@@ -67,6 +63,18 @@ pub fn run(args: &ControllerArgs, context: &Context) -> Result<(), Failure> {
         }
         Ok(())
     })
+}
+
+struct Status(Arc<Health>);
+
+impl Report for Status {
+    fn metrics(&self) -> String {
+        self.0.metrics()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.is_ready()
+    }
 }
 
 fn settings(args: &ControllerArgs) -> Result<Settings, Failure> {

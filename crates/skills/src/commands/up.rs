@@ -43,7 +43,7 @@ pub fn run(args: &UpArgs, context: &Context) -> Result<(), Failure> {
     }
     wiring::start_logging(&config, context)?;
     wiring::run_server(async {
-        let runner = Runner::start(&config, context).await?;
+        let runner = Runner::start(&config, args.sandbox, context).await?;
         let invoker = runner.clone().map(|one| Arc::new(one) as Arc<dyn Invoker>);
         let (app, listener) = wiring::open_hub(config, invoker).await?;
         let token = admin_token(&app, context).await?;

@@ -24,7 +24,14 @@ impl Hub {
             &mut Command::new(env!("CARGO_BIN_EXE_skills")),
             data,
             database,
+            &[],
         )
+    }
+
+    /// The same with further options.
+    pub fn start_with(data: &Path, database: &str, options: &[&str]) -> Self {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_skills"));
+        Self::start_as(&mut program, data, database, options)
     }
 
     /// As [`Hub::start`]; a write beyond [`Hub::limit_files`] fails instead of ending the server.
@@ -33,10 +40,10 @@ impl Hub {
         let mut shell = Command::new("sh");
         shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
         shell.arg(env!("CARGO_BIN_EXE_skills"));
-        Self::start_as(&mut shell, data, database)
+        Self::start_as(&mut shell, data, database, &[])
     }
 
-    fn start_as(program: &mut Command, data: &Path, database: &str) -> Self {
+    fn start_as(program: &mut Command, data: &Path, database: &str, options: &[&str]) -> Self {
         let mut child = program
             .args([
                 "serve",
@@ -49,6 +56,7 @@ impl Hub {
             ])
             .arg("--data")
             .arg(data)
+            .args(options)
             .env_clear()
             .env("HOME", data)
             .env("NO_COLOR", "1")

@@ -5,5 +5,7 @@ mod answers;
 mod bench;
 mod commands;
 mod delivery;
+mod gateway;
 mod limits;
+mod nats;
 mod reload;

@@ -1,0 +1,136 @@
+//! Skills that a hub runs for callers over HTTP, in its own process (`skills up`).
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::bench::Process;
+use crate::hub::Hub;
+use crate::support::Sandbox;
+
+/// `skills serve` with further options.
+pub fn serve(data: &Path, database: &str, options: &[&str]) -> Hub {
+    Hub::start_with(data, database, options)
+}
+
+/// Publishes a folder as the administrator, unsigned.
+#[track_caller]
+pub fn publish(sandbox: &Sandbox, url: &str, token: &str, folder: &str) {
+    let mut command = sandbox.command(&["publish", folder, "--version", "1.0.0", "--unsigned"]);
+    let ran = sandbox.finish(
+        command
+            .args(["--registry", url])
+            .env("SKILLS_TOKEN", token),
+    );
+    ran.ok();
+}
+
+/// Status and body of an invocation.
+pub fn invoke(url: &str, token: &str, skill: &str, body: &Value) -> (u16, Value) {
+    ask(
+        reqwest::Method::POST,
+        &format!("{url}/api/v1/skills/{skill}/invoke"),
+        token,
+        Some(body),
+    )
+}
+
+fn ask(method: reqwest::Method, url: &str, token: &str, body: Option<&Value>) -> (u16, Value) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut request = reqwest::Client::new().request(method, url).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.json().await.expect("JSON"))
+    })
+}
+
+fn up(sandbox: &Sandbox) -> (Process, String, String) {
+    let mut command = sandbox.command(&["--json", "up", "--bind", "127.0.0.1:0", "--data", "data"]);
+    let up = Process::start(command.args(["--sandbox", "available"]));
+    let address = up.start["address"].as_str().expect("an address").to_owned();
+    let token = std::fs::read_to_string(sandbox.project().join("data/admin-token"));
+    let token = token.expect("a token").trim().to_owned();
+    (up, address, token)
+}
+
+#[test]
+fn up_runs_the_examples_and_what_is_published_in_its_newest_version() {
+    let sandbox = Sandbox::new();
+    let (mut up, url, token) = up(&sandbox);
+    let (status, answer) = invoke(
+        &url,
+        &token,
+        "csv-analyzer",
+        &json!({"input": "name,age\nalice,30\nbob,41\n"}),
+    );
+    assert_eq!(status, 200, "{answer}\n{}", up.log());
+    assert!(answer["output"].as_str().expect("text").contains("35.5"), "{answer}");
+
+    sandbox.write("mine/greeter/scripts/run.sh", "echo \"one: $(cat)\"\n");
+    let head = "---\nname: greeter\ndescription: Greets.\n---\n";
+    sandbox.write("mine/greeter/SKILL.md", head);
+    publish(&sandbox, &url, &token, "mine/greeter");
+    let (status, answer) = invoke(&url, &token, "greeter", &json!({"input": "you"}));
+    assert_eq!((status, &answer["output"]), (200, &json!("one: you\n")), "{answer}");
+    assert_eq!(answer["version"], "1.0.0", "{answer}");
+
+    sandbox.write("mine/greeter/scripts/run.sh", "echo two; env\n");
+    let mut command = sandbox.command(&["publish", "mine/greeter", "--version", "1.1.0"]);
+    let command = command.args(["--unsigned", "--registry", &url]);
+    sandbox.finish(command.env("SKILLS_TOKEN", &token)).ok();
+    let (_, answer) = invoke(&url, &token, "greeter", &json!({"input": ""}));
+    let output = answer["output"].as_str().expect("text");
+    assert!(output.starts_with("two\n"), "{answer}");
+    assert!(!output.contains("SKILLS_"), "nothing of the hub's environment: {output}");
+
+    up.terminate();
+    assert_eq!(up.ended(), Some(0), "{}", up.log());
+}
+
+#[test]
+fn what_was_accepted_outlives_a_killed_hub() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hub.toml", "[invoke]\nlease_seconds = 2\n");
+    let (mut first, url, token) = up(&sandbox);
+    sandbox.write("mine/slow/scripts/run.sh", "sleep 2; cat\n");
+    let head = "---\nname: slow\ndescription: Takes its time.\n---\n";
+    sandbox.write("mine/slow/SKILL.md", head);
+    publish(&sandbox, &url, &token, "mine/slow");
+    let (status, answer) = {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let request = reqwest::Client::new()
+                .post(format!("{url}/api/v1/skills/slow/invoke"))
+                .bearer_auth(&token)
+                .header("prefer", "respond-async")
+                .json(&json!({"input": "still here"}));
+            let answer = request.send().await.expect("an answer");
+            let status = answer.status().as_u16();
+            (status, answer.json::<Value>().await.expect("JSON"))
+        })
+    };
+    assert_eq!(status, 202, "{answer}");
+    let id = answer["id"].as_str().expect("an id").to_owned();
+    first.kill();
+
+    let (_second, url, token) = up(&sandbox);
+    let path = format!("{url}/api/v1/invocations/{id}");
+    let mut last = Value::Null;
+    super::bench::until("the invocation ends", || {
+        last = ask(reqwest::Method::GET, &path, &token, None).1;
+        !matches!(last["status"].as_str(), Some("queued" | "running"))
+    });
+    assert_eq!(last["status"], "succeeded", "{last}");
+    assert_eq!(last["output"], "still here", "{last}");
+}
