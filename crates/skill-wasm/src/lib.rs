@@ -7,11 +7,17 @@
 //! for that. There is no process to kill and nothing that can be left behind.
 //!
 //! ```no_run
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
 //! use skill_wasm::{Job, Limits, Module, Stop, World};
 //!
-//! # fn world() -> World { unimplemented!() }
+//! let world = World {
+//!     wall_clock: Arc::new(|| Duration::from_secs(1_800_000_000)),
+//!     random: Arc::new(|bytes| bytes.fill(4)),
+//! };
 //! let module = Module::load("skills/greeter/scripts/run.wasm".as_ref(), &Limits::default())?;
-//! let mut job = Job::new(world());
+//! let mut job = Job::new(world);
 //! job.stdin = b"some input".to_vec();
 //! let outcome = module.run(job, &Stop::new());
 //! println!("{:?}: {} bytes", outcome.ended, outcome.stdout.len());

@@ -1,4 +1,9 @@
-//! `skills run` of WebAssembly modules: they are told and bounded as scripts are.
+//! WebAssembly modules in `skills run` and `skills worker`: they are told and bounded as scripts are.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
 
 use crate::support::{Ran, Sandbox};
 
@@ -33,13 +38,17 @@ const BEGIN: &str = r#"
 
 /// A skill whose `scripts/run.wasm` is this after what stands in `before`.
 fn skill(sandbox: &Sandbox, before: &str, start: &str, yaml: &str) {
-    let text = format!("(module {BEGIN} {before} (func (export \"_start\") {start}))");
-    let module = wat::parse_str(text).expect("WebAssembly text");
     sandbox.skill("worker");
-    let script = sandbox.write("worker/scripts/run.wasm", "");
-    std::fs::write(script, module).expect("written");
+    module(sandbox, "worker", before, start);
     let yaml = format!("name: worker\nversion: 1.0.0\n{yaml}");
     sandbox.write("worker/skill.yaml", &yaml);
+}
+
+fn module(sandbox: &Sandbox, folder: &str, before: &str, start: &str) {
+    let text = format!("(module {BEGIN} {before} (func (export \"_start\") {start}))");
+    let module = wat::parse_str(text).expect("WebAssembly text");
+    let script = sandbox.write(&format!("{folder}/scripts/run.wasm"), "");
+    std::fs::write(script, module).expect("written");
 }
 
 fn run(sandbox: &Sandbox, options: &[&str]) -> Ran {
@@ -152,4 +161,98 @@ fn declared_entry_points_may_be_modules_and_what_is_none_is_refused() {
         "{}",
         ran.snapshot()
     );
+}
+
+/// A running program that has said that it is up; killed when dropped.
+struct Service {
+    child: Child,
+    start: Value,
+}
+
+impl Service {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let mut text = String::new();
+        for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
+            let line = line.expect("UTF-8");
+            text.push_str(&line);
+            if line == "}" {
+                break;
+            }
+        }
+        let start = serde_json::from_str(&text).expect("a document when it is up");
+        Self { child, start }
+    }
+
+    fn address(&self, of: &str) -> &str {
+        self.start[of].as_str().expect("an address")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_worker_runs_modules_and_leaves_out_what_is_none() {
+    let sandbox = Sandbox::new();
+    for (name, start) in [
+        ("copy", "(call $copy (i32.const 0))"),
+        ("endless", "(loop $again (br $again))"),
+        ("trap", "unreachable"),
+    ] {
+        module(&sandbox, &format!("skills/{name}"), "", start);
+        let head = format!("---\nname: {name}\ndescription: Does {name}.\n---\n");
+        sandbox.write(&format!("skills/{name}/SKILL.md"), &head);
+    }
+    let head = "---\nname: none\ndescription: Does nothing.\n---\n";
+    sandbox.write("skills/none/SKILL.md", head);
+    sandbox.write("skills/none/scripts/run.wasm", "no module");
+
+    let mut command = sandbox.command(&["--json", "proxy", "--metrics", "127.0.0.1:0"]);
+    command.args(["--xsub-bind", "tcp://127.0.0.1:*"]);
+    command.args(["--xpub-bind", "tcp://127.0.0.1:*"]);
+    let proxy = Service::start(&mut command);
+    let ends = [
+        "--proxy-xsub",
+        proxy.address("xsub"),
+        "--proxy-xpub",
+        proxy.address("xpub"),
+    ];
+    let mut command =
+        sandbox.command(&["--json", "worker", "--topic", "T", "--skills-dir", "skills"]);
+    command.args(["--sandbox", "available", "--timeout", "2000"]);
+    let worker = Service::start(command.args(ends));
+    assert_eq!(
+        worker.start["skills"],
+        serde_json::json!(["copy", "endless", "trap"])
+    );
+
+    let call = |skill: &str, input: &str| {
+        let mut command = sandbox.command(&["call", "T", "--json", "--timeout", "120"]);
+        command.args(ends).args(["--skill", skill, input]);
+        sandbox.finish(&mut command).json()
+    };
+    assert_eq!(call("copy", "some input")["content"], "some input");
+    for (skill, told) in [
+        ("endless", "Execution timed out after 2000 ms"),
+        (
+            "trap",
+            "Skill execution failed (exit=134): the module trapped",
+        ),
+        ("none", "module-invalid"),
+    ] {
+        let answer = call(skill, "x");
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(told), "{skill}: {answer}");
+    }
+    let long = "long ".repeat(20_000);
+    assert_eq!(call("copy", &long)["content"], long);
 }
