@@ -335,11 +335,16 @@ async fn a_server_that_says_nothing_is_given_up_and_so_are_gits_helpers() {
     };
     assert_eq!(user.refused(&request).await, "git-timed-out");
     assert!(!server.requests().is_empty(), "git asked");
-    assert!(
-        helpers_of(&server.url).is_empty(),
-        "{:?}",
-        helpers_of(&server.url)
-    );
+    // They have been killed; a moment later they are gone.
+    let began = std::time::Instant::now();
+    while !helpers_of(&server.url).is_empty() {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "{:?}",
+            helpers_of(&server.url)
+        );
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Command lines of running processes that name this server.
