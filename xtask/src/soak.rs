@@ -131,10 +131,18 @@ impl Mesh {
                 ("the proxy", command, xpub)
             }
             Transport::Nats => {
-                let server = tools::debian(&["nats-server", "/usr/sbin/nats-server"], "nats-server")?;
+                let server =
+                    tools::debian(&["nats-server", "/usr/sbin/nats-server"], "nats-server")?;
                 let mut command = Command::new(server);
                 command
-                    .args(["-a", "127.0.0.1", "-p", &self.ports[0].to_string(), "-js", "-sd"])
+                    .args([
+                        "-a",
+                        "127.0.0.1",
+                        "-p",
+                        &self.ports[0].to_string(),
+                        "-js",
+                        "-sd",
+                    ])
                     .arg(self.work.join("nats"));
                 ("nats-server", command, "Server is ready".to_owned())
             }

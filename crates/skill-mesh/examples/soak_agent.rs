@@ -69,7 +69,8 @@ fn over_nats(url: &str, plan: Plan) -> Outcome<Book> {
         .build()?;
     runtime.block_on(async {
         let clock: WallClock = Arc::new(|| 0.0);
-        let mesh = nats::connect(&nats::Options::new(url), nats::Settings::new(clock.clone())).await?;
+        let mesh =
+            nats::connect(&nats::Options::new(url), nats::Settings::new(clock.clone())).await?;
         mesh.ready(Duration::from_secs(10)).await?;
         let settings = agent::Settings {
             timeout: PATIENCE,

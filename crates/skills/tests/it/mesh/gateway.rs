@@ -13,16 +13,18 @@ pub fn serve(data: &Path, database: &str, options: &[&str]) -> Hub {
     Hub::start_with(data, database, options)
 }
 
-/// Publishes a folder as the administrator, unsigned.
+/// Publishes a folder as the administrator.
 #[track_caller]
-pub fn publish(sandbox: &Sandbox, url: &str, token: &str, folder: &str) {
-    let mut command = sandbox.command(&["publish", folder, "--version", "1.0.0", "--unsigned"]);
-    let ran = sandbox.finish(
-        command
-            .args(["--registry", url])
-            .env("SKILLS_TOKEN", token),
-    );
-    ran.ok();
+pub fn publish(sandbox: &Sandbox, url: &str, token: &str, folder: &str, version: &str) {
+    if !sandbox.home().join("key").exists() {
+        sandbox
+            .run(&["key", "generate", "Tester", "--no-passphrase"])
+            .ok();
+        std::fs::write(sandbox.home().join("key"), "").expect("written");
+    }
+    let mut command = sandbox.command(&["publish", folder, "--version", version]);
+    let command = command.args(["--registry", url]);
+    sandbox.finish(command.env("SKILLS_TOKEN", token)).ok();
 }
 
 /// Status and body of an invocation.
@@ -32,17 +34,27 @@ pub fn invoke(url: &str, token: &str, skill: &str, body: &Value) -> (u16, Value)
         &format!("{url}/api/v1/skills/{skill}/invoke"),
         token,
         Some(body),
+        "",
     )
 }
 
-fn ask(method: reqwest::Method, url: &str, token: &str, body: Option<&Value>) -> (u16, Value) {
+fn ask(
+    method: reqwest::Method,
+    url: &str,
+    token: &str,
+    body: Option<&Value>,
+    prefer: &str,
+) -> (u16, Value) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut request = reqwest::Client::new().request(method, url).bearer_auth(token);
+        let mut request = reqwest::Client::new()
+            .request(method, url)
+            .bearer_auth(token)
+            .header("prefer", prefer);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -72,24 +84,32 @@ fn up_runs_the_examples_and_what_is_published_in_its_newest_version() {
         &json!({"input": "name,age\nalice,30\nbob,41\n"}),
     );
     assert_eq!(status, 200, "{answer}\n{}", up.log());
-    assert!(answer["output"].as_str().expect("text").contains("35.5"), "{answer}");
+    assert!(
+        answer["output"].as_str().expect("text").contains("35.5"),
+        "{answer}"
+    );
 
     sandbox.write("mine/greeter/scripts/run.sh", "echo \"one: $(cat)\"\n");
     let head = "---\nname: greeter\ndescription: Greets.\n---\n";
     sandbox.write("mine/greeter/SKILL.md", head);
-    publish(&sandbox, &url, &token, "mine/greeter");
+    publish(&sandbox, &url, &token, "mine/greeter", "1.0.0");
     let (status, answer) = invoke(&url, &token, "greeter", &json!({"input": "you"}));
-    assert_eq!((status, &answer["output"]), (200, &json!("one: you\n")), "{answer}");
+    assert_eq!(
+        (status, &answer["output"]),
+        (200, &json!("one: you\n")),
+        "{answer}"
+    );
     assert_eq!(answer["version"], "1.0.0", "{answer}");
 
     sandbox.write("mine/greeter/scripts/run.sh", "echo two; env\n");
-    let mut command = sandbox.command(&["publish", "mine/greeter", "--version", "1.1.0"]);
-    let command = command.args(["--unsigned", "--registry", &url]);
-    sandbox.finish(command.env("SKILLS_TOKEN", &token)).ok();
+    publish(&sandbox, &url, &token, "mine/greeter", "1.1.0");
     let (_, answer) = invoke(&url, &token, "greeter", &json!({"input": ""}));
     let output = answer["output"].as_str().expect("text");
     assert!(output.starts_with("two\n"), "{answer}");
-    assert!(!output.contains("SKILLS_"), "nothing of the hub's environment: {output}");
+    assert!(
+        !output.contains("SKILLS_"),
+        "nothing of the hub's environment: {output}"
+    );
 
     up.terminate();
     assert_eq!(up.ended(), Some(0), "{}", up.log());
@@ -98,28 +118,21 @@ fn up_runs_the_examples_and_what_is_published_in_its_newest_version() {
 #[test]
 fn what_was_accepted_outlives_a_killed_hub() {
     let sandbox = Sandbox::new();
-    sandbox.write("hub.toml", "[invoke]\nlease_seconds = 2\n");
+    sandbox.write("hub.toml", "[invoke]\nlease_seconds = 6\n");
     let (mut first, url, token) = up(&sandbox);
     sandbox.write("mine/slow/scripts/run.sh", "sleep 2; cat\n");
     let head = "---\nname: slow\ndescription: Takes its time.\n---\n";
     sandbox.write("mine/slow/SKILL.md", head);
-    publish(&sandbox, &url, &token, "mine/slow");
-    let (status, answer) = {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
-            let request = reqwest::Client::new()
-                .post(format!("{url}/api/v1/skills/slow/invoke"))
-                .bearer_auth(&token)
-                .header("prefer", "respond-async")
-                .json(&json!({"input": "still here"}));
-            let answer = request.send().await.expect("an answer");
-            let status = answer.status().as_u16();
-            (status, answer.json::<Value>().await.expect("JSON"))
-        })
-    };
+    publish(&sandbox, &url, &token, "mine/slow", "1.0.0");
+    let path = format!("{url}/api/v1/skills/slow/invoke");
+    let body = json!({"input": "still here"});
+    let (status, answer) = ask(
+        reqwest::Method::POST,
+        &path,
+        &token,
+        Some(&body),
+        "respond-async",
+    );
     assert_eq!(status, 202, "{answer}");
     let id = answer["id"].as_str().expect("an id").to_owned();
     first.kill();
@@ -128,7 +141,7 @@ fn what_was_accepted_outlives_a_killed_hub() {
     let path = format!("{url}/api/v1/invocations/{id}");
     let mut last = Value::Null;
     super::bench::until("the invocation ends", || {
-        last = ask(reqwest::Method::GET, &path, &token, None).1;
+        last = ask(reqwest::Method::GET, &path, &token, None, "").1;
         !matches!(last["status"].as_str(), Some("queued" | "running"))
     });
     assert_eq!(last["status"], "succeeded", "{last}");

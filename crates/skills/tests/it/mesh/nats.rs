@@ -118,16 +118,27 @@ fn a_hub_runs_skills_on_the_workers_of_a_topic() {
     let data = sandbox.project().join("data");
     std::fs::create_dir(&data).expect("a folder");
     let database = format!("sqlite:{}", data.join("hub.sqlite").display());
-    let hub = super::gateway::serve(&data, &database, &["--mesh-topic", "TOPIC_N", "--nats", &nats.url]);
+    let hub = super::gateway::serve(
+        &data,
+        &database,
+        &["--mesh-topic", "TOPIC_N", "--nats", &nats.url],
+    );
     let token = hub.token.clone().expect("an administrator");
-    super::gateway::publish(&sandbox, &hub.url, &token, "skills/shout");
+    super::gateway::publish(&sandbox, &hub.url, &token, "skills/shout", "1.0.0");
     let (status, answer) =
         super::gateway::invoke(&hub.url, &token, "shout", &json!({"input": "hello"}));
-    assert_eq!((status, &answer["output"]), (200, &json!("HELLO")), "{answer}");
+    assert_eq!(
+        (status, &answer["output"]),
+        (200, &json!("HELLO")),
+        "{answer}"
+    );
     // A skill that is in the catalogue and on no worker.
-    sandbox.write("other/lonely/SKILL.md", "---\nname: lonely\ndescription: Is nowhere.\n---\n");
+    sandbox.write(
+        "other/lonely/SKILL.md",
+        "---\nname: lonely\ndescription: Is nowhere.\n---\n",
+    );
     sandbox.write("other/lonely/scripts/run.sh", "echo here\n");
-    super::gateway::publish(&sandbox, &hub.url, &token, "other/lonely");
+    super::gateway::publish(&sandbox, &hub.url, &token, "other/lonely", "1.0.0");
     let (status, answer) =
         super::gateway::invoke(&hub.url, &token, "lonely", &json!({"input": "hello"}));
     assert_eq!(status, 503, "{answer}");
