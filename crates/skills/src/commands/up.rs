@@ -62,7 +62,10 @@ pub fn run(args: &UpArgs, context: &Context) -> Result<(), Failure> {
             _ => Ok(0),
         };
         match prepared {
-            Ok(examples) => welcome(&app, examples, token.is_some(), args, context),
+            Ok(examples) => {
+                let has_token = token.is_some();
+                welcome(&app, examples, has_token, runner.is_some(), args, context);
+            }
             Err(failure) => {
                 // Drain before failing, so that nothing half-done is left.
                 let _ = stop.send(());
@@ -251,7 +254,14 @@ fn examples() -> Result<Vec<Skill>, Failure> {
 }
 
 /// What to type next; every line works as it stands.
-fn welcome(app: &App, published: usize, has_token: bool, args: &UpArgs, context: &Context) {
+fn welcome(
+    app: &App,
+    published: usize,
+    has_token: bool,
+    is_running_skills: bool,
+    args: &UpArgs,
+    context: &Context,
+) {
     let printer = &context.printer;
     let address = app.config().public_base();
     let program = invocation(context);
@@ -281,6 +291,15 @@ fn welcome(app: &App, published: usize, has_token: bool, args: &UpArgs, context:
                 format!("{program} load --format openai"),
                 format!("{program} doctor"),
             ],
+        ));
+    }
+    if has_token && is_running_skills && !args.no_examples {
+        steps.push((
+            "Run a skill over HTTP",
+            vec![format!(
+                "printf 'name,age\\nalice,30\\n' | curl -H \"Authorization: Bearer $(cat {token_file})\" \
+                 -H 'Content-Type: text/plain' --data-binary @- {address}/api/v1/skills/csv-analyzer/invoke"
+            )],
         ));
     }
     if has_token {
