@@ -82,7 +82,8 @@ fn deployment() -> Outcome<Counts> {
     tools::debian(&["python3"], "python3-venv")?;
     tools::debian(&["node"], "nodejs")?;
     tools::debian(&["npm"], "npm")?;
-    process::run(cargo().args(["build", "--workspace", "--locked", "--bin", "skills"]))?;
+    // With the tests, as they have just been built: alone the program would be built anew, with other features.
+    process::run(cargo().args(["build", "--workspace", "--locked", "--tests"]))?;
     let mut command = Command::new("sh");
     command
         .args(["deploy/check", "-q"])
