@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use hub::invoke::{Invocation, InvokeError, Invoker, Output, Progress};
 use serde_json::json;
@@ -113,9 +112,4 @@ fn explain(error: CallError) -> InvokeError {
         }
         CallError::Failed { error } => InvokeError::Failed(error),
     }
-}
-
-/// How long the in-process worker lets a skill run: as long as the gateway lets a caller ask for.
-pub fn longest(config: &hub::HubConfig) -> Duration {
-    Duration::from_secs(config.invoke.timeout_seconds_max)
 }

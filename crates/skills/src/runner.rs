@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use crate::cli::mesh::WorkerSandbox;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::invoking::{self, MeshInvoker, REPLY_TOPIC};
+use crate::invoking::{MeshInvoker, REPLY_TOPIC};
 use crate::mesh::wall_clock;
 
 /// How long running skills may take when the hub stops.
@@ -40,7 +40,7 @@ struct Inner {
     mesh: MeshInvoker,
     worker: std::sync::Mutex<Option<InProcess>>,
     /// The hub, once it listens.
-    hub: OnceLock<(Registry, Secret)>,
+    hub: OnceLock<Arc<Client>>,
     /// One install at a time.
     installing: Mutex<()>,
 }
@@ -81,7 +81,8 @@ impl Runner {
         let library = Arc::new(library);
         let local = Local {
             slots: skill_sandbox::Settings::default().slots,
-            timeout: invoking::longest(config),
+            // As long as the gateway lets a caller ask for.
+            timeout: Duration::from_secs(config.invoke.timeout_seconds_max),
             drain: DRAIN,
             clock: wall_clock(),
         };
@@ -100,7 +101,7 @@ impl Runner {
     /// Says where skills come from.
     pub fn serves(&self, registry: Registry, token: Secret) {
         // The first hub stands: there is one.
-        let _ = self.0.hub.set((registry, token));
+        let _ = self.0.hub.set(Arc::new(client(registry, token)));
     }
 
     /// Ends what runs, at the latest after [`DRAIN`].
@@ -143,10 +144,9 @@ impl Runner {
             InvokeError::NotServed(format!("{skill} cannot be installed to be run: {error}"))
         };
         let name: SkillName = skill.parse().map_err(|error| not_served(&error))?;
-        let Some((registry, token)) = self.0.hub.get().cloned() else {
+        let Some(client) = self.0.hub.get().cloned() else {
             return Err(InvokeError::NotServed("the hub is still starting".into()));
         };
-        let client = client(registry, token);
         let latest = client
             .latest(&name)
             .await
