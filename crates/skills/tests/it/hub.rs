@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::support::coverage;
+
 /// How long the server may take to come up, on a machine that builds and tests at the same time.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -58,6 +60,7 @@ impl Hub {
             .arg(data)
             .args(options)
             .env_clear()
+            .envs(coverage())
             .env("HOME", data)
             .env("NO_COLOR", "1")
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -160,6 +163,7 @@ pub fn up_and_down(data: &Path) -> serde_json::Value {
         .args(["up", "--bind", "127.0.0.1:0", "--json", "--data"])
         .arg(data)
         .env_clear()
+        .envs(coverage())
         .env("HOME", data)
         .current_dir(data.parent().expect("a parent"))
         .stdin(Stdio::null())

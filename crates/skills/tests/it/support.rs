@@ -1,9 +1,17 @@
 //! A home and a project of its own for each test, and the program's output as a snapshot.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
+
+/// Where a program that is measured writes which of its lines were run (`cargo xtask coverage`). It is
+/// all that a test's program gets of the test's own environment.
+pub fn coverage() -> Option<(&'static str, OsString)> {
+    const COUNTERS: &str = "LLVM_PROFILE_FILE";
+    std::env::var_os(COUNTERS).map(|file| (COUNTERS, file))
+}
 
 /// An empty home and an empty project folder; nothing of the real user's is seen.
 pub struct Sandbox {
@@ -36,6 +44,7 @@ impl Sandbox {
             .args(arguments)
             .current_dir(self.project())
             .env_clear()
+            .envs(coverage())
             .env("HOME", self.home())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("NO_COLOR", "1")
