@@ -138,6 +138,9 @@ pub fn coverage(arguments: &[String]) -> Outcome {
             "--locked",
             // A process in the sandbox can write no counters and says so, which a few tests notice.
             "--ignore-run-fail",
+            // Nor can a process that a test kills in the middle of writing them.
+            "--failure-mode",
+            "all",
             "--ignore-filename-regex",
             "(xtask|testkit|tests|examples)/",
         ])

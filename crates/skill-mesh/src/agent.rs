@@ -190,8 +190,10 @@ impl Agent {
         let _entry = Entry::new(&self.0, &request.request_id, sender)?;
         let settings = &self.0.settings;
         let began = Instant::now();
-        let mut resend = tokio::time::interval(settings.resend.max(Duration::from_millis(1)));
-        let mut sent = false;
+        // At once, and not by the first tick of a timer, which comes with the next millisecond.
+        self.0.outlet.publish(topic, &request);
+        let every = settings.resend.max(Duration::from_millis(1));
+        let mut resend = tokio::time::interval_at(began + every, every);
         loop {
             tokio::select! {
                 biased;
@@ -206,11 +208,9 @@ impl Agent {
                 () = tokio::time::sleep_until(began + timeout) => {
                     return Err(CallError::Timeout { topic: topic.to_owned(), waited: timeout });
                 }
-                // The first tick is at once.
                 _ = resend.tick() => {
-                    if !sent || self.0.outlet.shares() {
+                    if self.0.outlet.shares() {
                         self.0.outlet.publish(topic, &request);
-                        sent = true;
                     }
                 }
             }

@@ -58,9 +58,9 @@ pub fn render(metrics: &Metrics) -> String {
             metrics.held_dropped,
         ),
         (
-            "kicked",
-            "Connections ended because it was unclear whose they were",
-            metrics.kicked,
+            "dropped",
+            "Messages that a subscriber of a broadcasting proxy did not read in time, dropped",
+            metrics.dropped,
         ),
     ] {
         let name = format!("skills_proxy_{name}_total");

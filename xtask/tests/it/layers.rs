@@ -65,7 +65,6 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("pgp", &["skill-signing"]),
     ("async-nats", &["skill-mesh"]),
     ("zmq", &["skill-mesh"]),
-    ("zmq-sys", &["skill-mesh"]),
     ("axum", &["hub"]),
     ("clap", &["skills"]),
     ("granit-parser", &["skill-format"]),

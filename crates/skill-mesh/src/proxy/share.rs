@@ -1,39 +1,31 @@
-//! The sharing proxy's loop: reads what came, asks the queue, sends what it says. It waits in one place,
-//! [`Share::wait`], for as long as the next deadline is away, and never for a peer.
+//! The sharing proxy: gives the queue what came, and sends what it says. It does no I/O and never waits.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use zmq::{DONTWAIT, Message, Socket};
 
-use super::connections::{ConnectionId, Connections, Standing};
 use super::held::Held;
+use super::outboxes::{ConnectionId, Outboxes};
+use super::serve::{Rule, Side};
 use super::subscriptions::{Subscriptions, Wish};
-use super::{Metrics, ProxyError, Settings};
+use super::{METRICS_EVERY, Metrics, Settings};
 use crate::control;
 use crate::memory::refused;
 use crate::protocol::{BadMessage, Envelope, Problem, Reply, open, topic_text};
 use crate::queue::{Action, Key, Moment, Offer, Queue, WorkerId};
-use crate::zmq_socket::{Frames, descriptor, disconnect, receive, send};
+use crate::zmtp::Item;
 
-/// Messages read before the rest of the loop has its turn.
-const BATCH: usize = 1000;
-/// How often [`Metrics`] are renewed at most.
-const METRICS_EVERY: Duration = Duration::from_millis(250);
 /// How long to wait before trying an agent again that did not read.
-const CLOGGED_RETRY: Duration = Duration::from_millis(10);
-/// Slots that a worker may claim; far below the pipes' high-water mark, so that deliveries never meet it.
+const CLOGGED_RETRY: Moment = Moment::from_millis(10);
+/// Bytes that wait for an agent that does not read; more are held back.
+const CLOGGED_BYTES: usize = 16 * 1024 * 1024;
+/// Slots that a worker may claim.
 const SLOTS_MAX: usize = 10_000;
 
 type Bytes = Arc<[u8]>;
 
 pub(super) struct Share {
-    xsub: Socket,
-    xpub: Socket,
-    connections: Connections,
-    control: Socket,
     settings: Settings,
     metrics: watch::Sender<Arc<Metrics>>,
     queue: Queue<Bytes, Bytes>,
@@ -41,218 +33,147 @@ pub(super) struct Share {
     held: Held,
     /// Topics whose held replies wait for room and not for a subscription.
     clogged: BTreeSet<String>,
-    out: Vec<Action<Bytes, Bytes>>,
-    gone: Vec<ConnectionId>,
-    began: Instant,
-    /// Of this turn.
-    now: Moment,
+    actions: Vec<Action<Bytes, Bytes>>,
+    hearers: Vec<ConnectionId>,
+    /// Subscribers' connections.
+    connections: usize,
     measured: Moment,
     bad_messages: u64,
-    kicked: u64,
-    /// On which subscribers are accepted.
-    port: u16,
+    stop_by: Option<Moment>,
 }
 
 impl Share {
-    pub(super) fn new(
-        xsub: Socket,
-        xpub: Socket,
-        connections: Connections,
-        control: Socket,
-        settings: Settings,
-        metrics: watch::Sender<Arc<Metrics>>,
-        port: u16,
-    ) -> Self {
+    pub(super) fn new(settings: Settings, metrics: watch::Sender<Arc<Metrics>>) -> Self {
         Self {
-            xsub,
-            xpub,
-            connections,
-            control,
             metrics,
             queue: Queue::new(settings.queue.clone()),
             subscriptions: Subscriptions::new(settings.reply_prefixes.clone()),
             held: Held::new(settings.hold, settings.hold_bytes_max),
             settings,
             clogged: BTreeSet::new(),
-            out: Vec::new(),
-            gone: Vec::new(),
-            began: Instant::now(),
-            now: Duration::ZERO,
-            measured: Duration::ZERO,
+            actions: Vec::new(),
+            hearers: Vec::new(),
+            connections: 0,
+            measured: Moment::ZERO,
             bad_messages: 0,
-            kicked: 0,
-            port,
+            stop_by: None,
+        }
+    }
+}
+
+impl Rule for Share {
+    fn opened(&mut self, side: Side, id: ConnectionId, out: &mut Outboxes) {
+        match side {
+            Side::Publishers => {
+                // Everything, and the sign that requests are shared here.
+                out.wish(id, true, b"");
+                out.wish(id, true, control::PROXY);
+            }
+            Side::Subscribers => self.connections += 1,
         }
     }
 
-    pub(super) fn run(mut self) -> Result<(), ProxyError> {
-        self.work().map_err(ProxyError::zmq("passing messages on"))
+    fn message(&mut self, item: &Item<'_>, now: Moment, out: &mut Outboxes) {
+        let Item::Message {
+            topic,
+            payload,
+            frames,
+            ..
+        } = *item
+        else {
+            return;
+        };
+        if topic.first() == Some(&control::MARK) {
+            self.obey(topic, payload, now, out);
+        } else {
+            self.sort(topic, payload, frames, now, out);
+        }
     }
 
-    fn work(&mut self) -> zmq::Result<()> {
-        // Everything, and the sign that requests are shared here.
-        self.xsub.send(&b"\x01"[..], 0)?;
-        self.xsub.send([&b"\x01"[..], control::PROXY].concat(), 0)?;
-        let mut frames = Frames::new();
-        let mut stop_by = None;
-        loop {
-            let stopped = self.wait(stop_by)?;
-            self.now = self.began.elapsed();
-            if stopped && stop_by.is_none() {
-                stop_by = Some(self.now + self.settings.drain);
-                self.queue.close(self.now, &mut self.out);
+    fn wish(&mut self, id: ConnectionId, on: bool, prefix: &[u8], now: Moment, out: &mut Outboxes) {
+        if let Some((name, slots)) = control::parse_announcement(prefix) {
+            if on {
+                let slots = slots.clamp(1, SLOTS_MAX);
+                self.subscriptions.announce(id, name, slots);
             }
-            // In this order: a worker that answers and goes has answered first.
-            self.read_publishers(&mut frames)?;
-            self.read_subscribers()?;
-            self.queue.tick(self.now, &mut self.out);
-            self.perform()?;
-            self.held.expire(self.now);
-            for topic in std::mem::take(&mut self.clogged) {
-                self.release(&topic)?;
+            return;
+        }
+        let Ok(topic) = topic_text(prefix) else {
+            return;
+        };
+        if !on {
+            if let Some(worker) = self.subscriptions.unsubscribe(id, topic) {
+                self.queue.drain(worker);
             }
-            self.measure();
-            if stop_by.is_some_and(|by| self.queue.unanswered() == 0 || by <= self.now) {
-                return Ok(());
+            return;
+        }
+        match self.subscriptions.subscribe(id, topic) {
+            Wish::Nothing => {}
+            Wish::Agent => self.release(topic, now, out),
+            Wish::Worker(worker) => {
+                let slots = self.subscriptions.slots(id);
+                let slots = slots.unwrap_or(self.settings.foreign_slots);
+                self.queue
+                    .join(now, worker, topic, slots, &mut self.actions);
+                self.release(topic, now, out);
             }
         }
     }
 
-    /// Waits for a message or a deadline; says whether the proxy shall stop.
-    fn wait(&self, stop_by: Option<Moment>) -> zmq::Result<bool> {
-        let now = self.began.elapsed();
+    fn closed(&mut self, side: Side, id: ConnectionId, now: Moment, _out: &mut Outboxes) {
+        if side == Side::Subscribers {
+            self.connections -= 1;
+            for worker in self.subscriptions.disconnect(id) {
+                self.queue.leave(now, worker, &mut self.actions);
+            }
+        }
+    }
+
+    fn settle(&mut self, now: Moment, out: &mut Outboxes) {
+        self.queue.tick(now, &mut self.actions);
+        self.perform(now, out);
+        self.held.expire(now);
+        for topic in std::mem::take(&mut self.clogged) {
+            self.release(&topic, now, out);
+        }
+        self.measure(now);
+    }
+
+    fn next(&self) -> Moment {
+        let clogged = (!self.clogged.is_empty()).then(|| self.measured + CLOGGED_RETRY);
         let next = [
             self.queue.next_tick(),
             self.held.next_expiry(),
-            (!self.clogged.is_empty()).then(|| now + CLOGGED_RETRY),
-            stop_by,
-            Some(self.measured + METRICS_EVERY),
+            clogged,
+            self.stop_by,
         ];
-        let next = next.into_iter().flatten().min().unwrap_or(now);
-        // Rounded up: a deadline is past when it is looked at.
-        let micros = next.saturating_sub(now).as_micros();
-        let timeout = i64::try_from(micros.div_ceil(1000)).unwrap_or(1000);
-        let mut items = [
-            self.xsub.as_poll_item(zmq::POLLIN),
-            self.xpub.as_poll_item(zmq::POLLIN),
-            self.connections.socket().as_poll_item(zmq::POLLIN),
-            self.control.as_poll_item(zmq::POLLIN),
-        ];
-        match zmq::poll(&mut items, timeout) {
-            Ok(_) | Err(zmq::Error::EINTR) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(items[3].is_readable() && {
-            let mut message = Message::new();
-            self.control.recv(&mut message, DONTWAIT).is_ok()
-        })
+        let next = next.into_iter().flatten().min();
+        let measure = self.measured + METRICS_EVERY;
+        next.map_or(measure, |next| next.min(measure))
     }
 
-    fn read_subscribers(&mut self) -> zmq::Result<()> {
-        let mut message = Message::new();
-        for _ in 0..BATCH {
-            self.bury()?;
-            match self.xpub.recv(&mut message, DONTWAIT) {
-                Ok(()) => {}
-                Err(zmq::Error::EAGAIN) => {
-                    self.connections.all_read();
-                    return Ok(());
-                }
-                Err(zmq::Error::EINTR) => continue,
-                Err(error) => return Err(error),
-            }
-            let Some(from) = descriptor(&mut message) else {
-                // A connection has ended, which the monitor tells more exactly.
-                continue;
-            };
-            // Before the message is acted upon: see `connections`.
-            self.bury()?;
-            match self.connections.standing(from) {
-                Standing::Gone => {}
-                Standing::Doubtful => {
-                    self.kicked += 1;
-                    disconnect(from, self.port);
-                }
-                Standing::Alive(connection) => self.heed(connection, &message)?,
-            }
-        }
-        Ok(())
+    fn stop(&mut self, now: Moment) {
+        self.stop_by = Some(now + self.settings.drain);
+        self.queue.close(now, &mut self.actions);
     }
 
-    /// Takes leave of connections that have ended.
-    fn bury(&mut self) -> zmq::Result<()> {
-        self.connections.update(&mut self.gone)?;
-        for connection in std::mem::take(&mut self.gone) {
-            for worker in self.subscriptions.disconnect(connection) {
-                self.queue.leave(self.now, worker, &mut self.out);
-            }
-        }
-        Ok(())
+    fn is_done(&self, now: Moment) -> bool {
+        self.queue.unanswered() == 0 || self.stop_by.is_some_and(|by| by <= now)
     }
+}
 
-    /// Acts upon a subscription or its end. No call on the socket may come before those on it here.
-    fn heed(&mut self, connection: ConnectionId, message: &[u8]) -> zmq::Result<()> {
-        let Some((&kind, topic)) = message.split_first() else {
-            return Ok(());
-        };
-        if let Some((name, slots)) = control::parse_announcement(topic) {
-            if kind == 1 {
-                self.xpub.set_subscribe(topic)?;
-                let slots = slots.clamp(1, SLOTS_MAX);
-                self.subscriptions.announce(connection, name, slots);
-            }
-            return Ok(());
-        }
-        let Ok(name) = topic_text(topic) else {
-            return Ok(());
-        };
-        match kind {
-            0 => {
-                if let Some((worker, private)) = self.subscriptions.unsubscribe(connection, name) {
-                    self.xpub.set_unsubscribe(&private)?;
-                    self.queue.drain(worker);
-                } else {
-                    self.xpub.set_unsubscribe(topic)?;
-                }
-                Ok(())
-            }
-            1 => match self.subscriptions.subscribe(connection, name) {
-                Wish::Known => Ok(()),
-                Wish::Agent => {
-                    self.xpub.set_subscribe(topic)?;
-                    self.release(name)
-                }
-                Wish::Worker { id, private } => {
-                    self.xpub.set_subscribe(&private)?;
-                    let slots = self.subscriptions.slots(connection);
-                    let slots = slots.unwrap_or(self.settings.foreign_slots);
-                    self.queue.join(self.now, id, name, slots, &mut self.out);
-                    self.release(name)
-                }
-            },
-            _ => Ok(()),
-        }
-    }
-
-    fn read_publishers(&mut self, frames: &mut Frames) -> zmq::Result<()> {
-        for _ in 0..BATCH {
-            match receive(&self.xsub, frames) {
-                Ok(true) => self.sort(frames)?,
-                Ok(false) => return Ok(()),
-                Err(zmq::Error::EINTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn sort(&mut self, frames: &Frames) -> zmq::Result<()> {
-        if frames.topic.first() == Some(&control::MARK) {
-            return self.obey(&frames.topic, &frames.payload);
-        }
-        let read = open(&frames.payload).and_then(|envelope| match topic_text(&frames.topic) {
-            Ok(topic) if frames.count == 2 => Ok((topic, envelope)),
-            topic => Err(misaddressed(topic.err(), frames.count, &envelope)),
+impl Share {
+    fn sort(
+        &mut self,
+        topic: &[u8],
+        payload: &[u8],
+        frames: usize,
+        now: Moment,
+        out: &mut Outboxes,
+    ) {
+        let read = open(payload).and_then(|envelope| match topic_text(topic) {
+            Ok(topic) if frames == 2 => Ok((topic, envelope)),
+            topic => Err(misaddressed(topic.err(), frames, &envelope)),
         });
         match read {
             Ok((
@@ -265,10 +186,10 @@ impl Share {
                 let offer = Offer {
                     key: Key::new(&reply_to, &request_id),
                     topic: self.queue.topic(topic),
-                    bytes: frames.payload.len(),
-                    body: Bytes::from(&*frames.payload),
+                    bytes: payload.len(),
+                    body: Bytes::from(payload),
                 };
-                self.queue.offer(self.now, offer, &mut self.out);
+                self.queue.offer(now, offer, &mut self.actions);
             }
             Ok((
                 topic,
@@ -279,142 +200,137 @@ impl Share {
             )) => {
                 let key = Key::new(topic, &request_id);
                 if !progress {
-                    let answer = Bytes::from(&*frames.payload);
+                    let answer = Bytes::from(payload);
                     let bytes = answer.len();
                     self.queue
-                        .answer(self.now, &key, answer, bytes, &mut self.out);
-                } else if self.queue.progress(self.now, &key) {
-                    self.reply(topic, &frames.payload)?;
+                        .answer(now, &key, answer, bytes, &mut self.actions);
+                } else if self.queue.progress(now, &key) {
+                    self.reply(topic, payload, now, out);
                 }
             }
-            Err(bad) => self.complain(&bad)?,
+            Err(bad) => self.complain(&bad, now, out),
         }
-        Ok(())
     }
 
     /// What our own workers say beside the protocol.
-    fn obey(&mut self, topic: &[u8], payload: &[u8]) -> zmq::Result<()> {
+    fn obey(&mut self, topic: &[u8], payload: &[u8], now: Moment, out: &mut Outboxes) {
         // What the worker was given before is sent before.
-        self.perform()?;
+        self.perform(now, out);
         match topic {
             control::DRAIN => {
                 let Ok(name) = std::str::from_utf8(payload) else {
-                    return Ok(());
+                    return;
                 };
-                if let Some((workers, slots)) = self.subscriptions.named(name) {
+                if let Some((connection, workers, slots)) = self.subscriptions.named(name) {
                     for worker in workers {
                         self.queue.drain(worker);
                     }
                     let announcement = control::announcement(name, slots);
-                    send(&self.xpub, &announcement, control::DRAINED)?;
+                    out.message(connection, &announcement, control::DRAINED);
                 }
             }
             control::HAND_BACK => {
                 let Some((name, key)) = control::parse_hand_back(payload) else {
-                    return Ok(());
+                    return;
                 };
-                for worker in self
-                    .subscriptions
-                    .named(name)
-                    .into_iter()
-                    .flat_map(|(ids, _)| ids)
-                {
-                    self.queue.hand_back(self.now, worker, &key, &mut self.out);
+                let named = self.subscriptions.named(name);
+                for worker in named.into_iter().flat_map(|(_, ids, _)| ids) {
+                    self.queue.hand_back(now, worker, &key, &mut self.actions);
                 }
             }
             _ => {}
         }
-        Ok(())
     }
 
-    fn complain(&mut self, bad: &BadMessage) -> zmq::Result<()> {
+    fn complain(&mut self, bad: &BadMessage, now: Moment, out: &mut Outboxes) {
         self.bad_messages += 1;
         tracing::debug!(problem = %bad.problem, "a message could not be understood");
         if let Some(reply_to) = &bad.reply_to {
             let time = (self.settings.clock)();
             let reply = Reply::failure(bad.request_id.clone(), bad.to_string()).at(time);
-            self.reply(reply_to, &reply.to_json())?;
+            self.reply(reply_to, &reply.to_json(), now, out);
         }
-        Ok(())
     }
 
-    fn perform(&mut self) -> zmq::Result<()> {
+    fn perform(&mut self, now: Moment, out: &mut Outboxes) {
         // What cannot be delivered comes back as further actions.
-        while !self.out.is_empty() {
-            for action in std::mem::take(&mut self.out) {
+        while !self.actions.is_empty() {
+            let mut actions = std::mem::take(&mut self.actions);
+            for action in actions.drain(..) {
                 match action {
                     Action::Deliver {
                         worker, key, body, ..
-                    } => self.deliver(worker, &key, &body)?,
-                    Action::Reply { key, answer } => self.reply(key.reply_to(), &answer)?,
+                    } => self.deliver(worker, &key, &body, now, out),
+                    Action::Reply { key, answer } => self.reply(key.reply_to(), &answer, now, out),
                     Action::Refuse { key, refusal } => {
                         let reply = refused(&key, &refusal, (self.settings.clock)());
-                        self.reply(key.reply_to(), &reply.to_json())?;
+                        self.reply(key.reply_to(), &reply.to_json(), now, out);
                     }
                 }
             }
+            if self.actions.is_empty() {
+                // Its memory is used again.
+                self.actions = actions;
+            }
         }
-        Ok(())
     }
 
-    fn deliver(&mut self, worker: WorkerId, key: &Key, body: &Bytes) -> zmq::Result<()> {
-        if let Some(private) = self.subscriptions.private_name(worker)
-            && send(&self.xpub, private, body)?
-        {
-            return Ok(());
+    fn deliver(
+        &mut self,
+        worker: WorkerId,
+        key: &Key,
+        body: &Bytes,
+        now: Moment,
+        out: &mut Outboxes,
+    ) {
+        match self.subscriptions.worker(worker) {
+            // However much it does not read: its slots are the bound, and its heartbeat.
+            Some((connection, topic)) => out.message(connection, topic.as_bytes(), body),
+            None => self.queue.hand_back(now, worker, key, &mut self.actions),
         }
-        // It does not read: others may, until it connects anew.
-        tracing::warn!(
-            worker,
-            "a worker does not read what it is sent; it gets nothing more"
-        );
-        self.queue.hand_back(self.now, worker, key, &mut self.out);
-        Ok(())
     }
 
-    fn reply(&mut self, topic: &str, payload: &[u8]) -> zmq::Result<()> {
+    fn reply(&mut self, topic: &str, payload: &[u8], now: Moment, out: &mut Outboxes) {
+        // Behind those that wait already.
         if self.held.has(topic) {
-            // Behind those that wait already.
-            self.held.keep(self.now, topic, payload.into());
-        } else if self.subscriptions.hears(topic) {
-            if !send(&self.xpub, topic.as_bytes(), payload)? {
-                self.held.keep(self.now, topic, payload.into());
-                self.clogged.insert(topic.to_owned());
-            }
-        } else if self.subscriptions.unusual(topic).is_empty() {
-            self.held.keep(self.now, topic, payload.into());
+            return self.held.keep(now, topic, payload.into());
+        }
+        let mut hearers = std::mem::take(&mut self.hearers);
+        self.subscriptions.hearers(topic, &mut hearers);
+        if hearers.iter().any(|to| out.waiting(*to) > CLOGGED_BYTES) {
+            self.held.keep(now, topic, payload.into());
+            self.clogged.insert(topic.to_owned());
+        } else if hearers.is_empty() {
+            self.held.keep(now, topic, payload.into());
         } else {
-            for id in self.subscriptions.unusual(topic) {
-                if let Some(private) = self.subscriptions.private_name(*id) {
-                    send(&self.xpub, private, payload)?;
-                }
+            for hearer in &hearers {
+                out.message(*hearer, topic.as_bytes(), payload);
             }
         }
-        Ok(())
+        self.hearers = hearers;
     }
 
     /// Sends what was held for a topic.
-    fn release(&mut self, topic: &str) -> zmq::Result<()> {
+    fn release(&mut self, topic: &str, now: Moment, out: &mut Outboxes) {
         for payload in self.held.take(topic) {
-            self.reply(topic, &payload)?;
+            self.reply(topic, &payload, now, out);
         }
-        Ok(())
     }
 
-    fn measure(&mut self) {
-        if self.now < self.measured + METRICS_EVERY {
+    fn measure(&mut self, now: Moment) {
+        if now < self.measured + METRICS_EVERY {
             return;
         }
-        self.measured = self.now;
+        self.measured = now;
         self.metrics.send_replace(Arc::new(Metrics {
             counts: self.queue.counts().clone(),
             outcomes: self.queue.counts_by_topic().collect(),
-            topics: self.queue.gauges(self.now).collect(),
-            connections: self.connections.len(),
+            topics: self.queue.gauges(now).collect(),
+            connections: self.connections,
             bad_messages: self.bad_messages,
             held: self.held.len(),
             held_dropped: self.held.dropped,
-            kicked: self.kicked,
+            dropped: 0,
         }));
     }
 }

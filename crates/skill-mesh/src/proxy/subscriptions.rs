@@ -1,20 +1,24 @@
-//! Who listens to what: workers under private names, agents under their reply topics.
+//! Who listens to what: workers to topics, agents to their reply topics.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::connections::ConnectionId;
+use super::outboxes::ConnectionId;
+use super::prefixes::Prefixes;
 use crate::queue::WorkerId;
+
+/// Subscriptions of one connection; bounds what made-up topics can cost.
+const PER_CONNECTION_MAX: usize = 10_000;
 
 /// What a subscriber's wish became.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// Anew: to be subscribed under the private name.
-    Worker { id: WorkerId, private: Arc<[u8]> },
-    /// A reply topic: to be subscribed as it is.
+    /// A new worker.
+    Worker(WorkerId),
+    /// A reply topic.
     Agent,
-    /// It had that already.
-    Known,
+    /// It had that already, or has too many.
+    Nothing,
 }
 
 #[derive(Debug, Default)]
@@ -32,11 +36,9 @@ struct Listener {
 pub(super) struct Subscriptions {
     reply_prefixes: Vec<String>,
     listeners: HashMap<ConnectionId, Listener>,
-    /// Number of subscribers by reply topic.
-    replies: HashMap<Arc<str>, usize>,
-    /// Number of reply topics by length: a subscription is a prefix of what it lets pass.
-    lengths: BTreeMap<usize, usize>,
-    private: HashMap<WorkerId, Arc<[u8]>>,
+    replies: Prefixes,
+    /// Where a worker is, and what it hears.
+    workers: HashMap<WorkerId, (ConnectionId, Arc<str>)>,
     /// Workers' ids by topic, for replies to topics without an agent's prefix.
     by_topic: HashMap<Arc<str>, Vec<WorkerId>>,
     /// By announced name.
@@ -49,9 +51,8 @@ impl Subscriptions {
         Self {
             reply_prefixes,
             listeners: HashMap::new(),
-            replies: HashMap::new(),
-            lengths: BTreeMap::new(),
-            private: HashMap::new(),
+            replies: Prefixes::default(),
+            workers: HashMap::new(),
             by_topic: HashMap::new(),
             announced: HashMap::new(),
             next: 0,
@@ -60,48 +61,44 @@ impl Subscriptions {
 
     pub(super) fn subscribe(&mut self, connection: ConnectionId, topic: &str) -> Wish {
         let listener = self.listeners.entry(connection).or_default();
+        let is_known = listener.workers.contains_key(topic)
+            || listener.replies.iter().any(|known| **known == *topic);
+        let count = listener.workers.len() + listener.replies.len() + listener.retired.len();
+        if is_known || count >= PER_CONNECTION_MAX {
+            return Wish::Nothing;
+        }
         let is_reply = |prefix: &String| topic.starts_with(prefix.as_str());
         if self.reply_prefixes.iter().any(is_reply) {
-            if listener.replies.iter().any(|known| **known == *topic) {
-                return Wish::Known;
-            }
-            let topic: Arc<str> = topic.into();
-            listener.replies.push(topic.clone());
-            *self.lengths.entry(topic.len()).or_default() += 1;
-            *self.replies.entry(topic).or_default() += 1;
+            listener.replies.push(topic.into());
+            self.replies.add(topic.as_bytes(), connection);
             return Wish::Agent;
-        }
-        if listener.workers.contains_key(topic) {
-            return Wish::Known;
         }
         self.next += 1;
         let id = self.next;
-        let private: Arc<[u8]> = format!("{topic}\0{id}").into_bytes().into();
         let topic: Arc<str> = topic.into();
         listener.workers.insert(topic.clone(), id);
-        self.private.insert(id, private.clone());
+        self.workers.insert(id, (connection, topic.clone()));
         self.by_topic.entry(topic).or_default().push(id);
-        Wish::Worker { id, private }
+        Wish::Worker(id)
     }
 
-    /// Returns the worker that this was, with its private name.
+    /// Returns the worker that this was.
     pub(super) fn unsubscribe(
         &mut self,
         connection: ConnectionId,
         topic: &str,
-    ) -> Option<(WorkerId, Arc<[u8]>)> {
+    ) -> Option<WorkerId> {
         let listener = self.listeners.get_mut(&connection)?;
         if let Some(at) = listener.replies.iter().position(|known| **known == *topic) {
             listener.replies.swap_remove(at);
-            self.forget_reply(topic);
+            self.replies.remove(topic.as_bytes(), connection);
             return None;
         }
         let id = listener.workers.remove(topic)?;
         listener.retired.push(id);
+        self.workers.remove(&id);
         remove(&mut self.by_topic, topic, id);
-        // It hears nothing under this name any more; the queue has been told to drain it.
-        let private = self.private.remove(&id)?;
-        Some((id, private))
+        Some(id)
     }
 
     pub(super) fn announce(&mut self, connection: ConnectionId, name: &str, slots: usize) {
@@ -115,11 +112,16 @@ impl Subscriptions {
         Some(*slots)
     }
 
-    /// The workers that announced themselves so, and how many slots they said.
-    pub(super) fn named(&self, name: &str) -> Option<(Vec<WorkerId>, usize)> {
-        let listener = self.listeners.get(self.announced.get(name)?)?;
+    /// Where the workers are that announced themselves so, which they are, and how many slots they said.
+    pub(super) fn named(&self, name: &str) -> Option<(ConnectionId, Vec<WorkerId>, usize)> {
+        let connection = *self.announced.get(name)?;
+        let listener = self.listeners.get(&connection)?;
         let (_, slots) = listener.announced.as_ref()?;
-        Some((listener.workers.values().copied().collect(), *slots))
+        Some((
+            connection,
+            listener.workers.values().copied().collect(),
+            *slots,
+        ))
     }
 
     /// A connection has ended; returns its workers.
@@ -128,7 +130,7 @@ impl Subscriptions {
             return Vec::new();
         };
         for topic in &listener.replies {
-            self.forget_reply(topic);
+            self.replies.remove(topic.as_bytes(), connection);
         }
         if let Some((name, _)) = &listener.announced
             && self.announced.get(name) == Some(&connection)
@@ -137,44 +139,25 @@ impl Subscriptions {
         }
         let mut gone = listener.retired;
         for (topic, id) in listener.workers {
-            self.private.remove(&id);
+            self.workers.remove(&id);
             remove(&mut self.by_topic, &topic, id);
             gone.push(id);
         }
         gone
     }
 
-    pub(super) fn private_name(&self, worker: WorkerId) -> Option<&Arc<[u8]>> {
-        self.private.get(&worker)
+    /// Where a worker is, and its topic; nowhere once it has unsubscribed or gone.
+    pub(super) fn worker(&self, id: WorkerId) -> Option<(ConnectionId, &str)> {
+        self.workers.get(&id).map(|(at, topic)| (*at, &**topic))
     }
 
-    /// Whether somebody hears what is sent to a reply topic as it is.
-    pub(super) fn hears(&self, topic: &str) -> bool {
-        self.replies.contains_key(topic)
-            || self.lengths.keys().any(|length| {
-                topic
-                    .get(..*length)
-                    .is_some_and(|prefix| self.replies.contains_key(prefix))
-            })
-    }
-
-    /// Those who wait for replies on a topic that does not look like an agent's.
-    pub(super) fn unusual(&self, topic: &str) -> &[WorkerId] {
-        self.by_topic.get(topic).map_or(&[], Vec::as_slice)
-    }
-
-    fn forget_reply(&mut self, topic: &str) {
-        if let Some(count) = self.lengths.get_mut(&topic.len()) {
-            *count -= 1;
-            if *count == 0 {
-                self.lengths.remove(&topic.len());
-            }
-        }
-        if let Some(count) = self.replies.get_mut(topic) {
-            *count -= 1;
-            if *count == 0 {
-                self.replies.remove(topic);
-            }
+    /// Who hears a reply: agents that subscribed to its topic or to a prefix of it, or else those who wait
+    /// on a topic that does not look like an agent's.
+    pub(super) fn hearers(&self, topic: &str, found: &mut Vec<ConnectionId>) {
+        self.replies.hearers(topic.as_bytes(), found);
+        if found.is_empty() {
+            let unusual = self.by_topic.get(topic).into_iter().flatten();
+            found.extend(unusual.filter_map(|id| self.workers.get(id).map(|(at, _)| *at)));
         }
     }
 }
@@ -196,62 +179,86 @@ mod tests {
         Subscriptions::new(vec!["AGENT_REPLY_".into()])
     }
 
-    fn worker(wish: Wish) -> (WorkerId, Vec<u8>) {
+    fn worker(wish: Wish) -> WorkerId {
         match wish {
-            Wish::Worker { id, private } => (id, private.to_vec()),
+            Wish::Worker(id) => id,
             other => panic!("no worker: {other:?}"),
         }
     }
 
+    fn hearers(all: &Subscriptions, topic: &str) -> Vec<ConnectionId> {
+        let mut found = Vec::new();
+        all.hearers(topic, &mut found);
+        found
+    }
+
     #[test]
-    fn every_worker_of_a_topic_has_a_name_of_its_own_that_begins_with_the_topic() {
+    fn every_subscription_of_a_topic_is_a_worker_of_its_own() {
         let mut all = subscriptions();
-        let (first, name) = worker(all.subscribe(1, "TOPIC_B"));
-        assert!(name.starts_with(b"TOPIC_B\0"));
-        let (second, other) = worker(all.subscribe(2, "TOPIC_B"));
-        assert_ne!((first, name), (second, other));
-        assert_eq!(all.subscribe(1, "TOPIC_B"), Wish::Known);
+        let first = worker(all.subscribe(1, "TOPIC_B"));
+        let second = worker(all.subscribe(2, "TOPIC_B"));
+        assert_ne!(first, second);
+        assert_eq!(all.subscribe(1, "TOPIC_B"), Wish::Nothing);
+        assert_eq!(all.worker(first), Some((1, "TOPIC_B")));
         assert_eq!(all.disconnect(1), [first]);
-        assert!(all.private_name(first).is_none());
-        assert!(all.private_name(second).is_some());
+        assert_eq!(all.worker(first), None);
+        assert_eq!(all.worker(second), Some((2, "TOPIC_B")));
     }
 
     #[test]
     fn agents_topics_are_heard_by_whoever_subscribed_to_a_prefix() {
         let mut all = subscriptions();
         assert_eq!(all.subscribe(1, "AGENT_REPLY_ab"), Wish::Agent);
-        assert!(all.hears("AGENT_REPLY_ab"));
-        assert!(all.hears("AGENT_REPLY_abc"));
-        assert!(!all.hears("AGENT_REPLY_a"));
+        assert_eq!(hearers(&all, "AGENT_REPLY_ab"), [1]);
+        assert_eq!(hearers(&all, "AGENT_REPLY_abc"), [1]);
+        assert_eq!(hearers(&all, "AGENT_REPLY_a"), Vec::<ConnectionId>::new());
         assert_eq!(all.subscribe(2, "AGENT_REPLY_ab"), Wish::Agent);
         assert_eq!(all.unsubscribe(1, "AGENT_REPLY_ab"), None);
-        assert!(all.hears("AGENT_REPLY_ab"));
+        assert_eq!(hearers(&all, "AGENT_REPLY_ab"), [2]);
         all.disconnect(2);
-        assert!(!all.hears("AGENT_REPLY_ab"));
-        assert!(all.lengths.is_empty() && all.replies.is_empty());
+        assert!(hearers(&all, "AGENT_REPLY_ab").is_empty());
+    }
+
+    #[test]
+    fn a_reply_topic_that_looks_like_a_workers_is_heard_by_whoever_subscribed_to_it() {
+        let mut all = subscriptions();
+        worker(all.subscribe(1, "my/replies"));
+        assert_eq!(hearers(&all, "my/replies"), [1]);
+        all.unsubscribe(1, "my/replies");
+        assert!(hearers(&all, "my/replies").is_empty());
+    }
+
+    #[test]
+    fn a_connection_cannot_fill_the_memory_with_topics() {
+        let mut all = subscriptions();
+        for n in 0..PER_CONNECTION_MAX {
+            assert_ne!(all.subscribe(1, &format!("T{n}")), Wish::Nothing);
+        }
+        assert_eq!(all.subscribe(1, "one more"), Wish::Nothing);
+        assert_ne!(all.subscribe(2, "one more"), Wish::Nothing);
     }
 
     #[test]
     fn who_unsubscribed_still_counts_as_a_worker_until_the_connection_ends() {
         let mut all = subscriptions();
-        let (id, _) = worker(all.subscribe(1, "T"));
-        assert_eq!(all.unsubscribe(1, "T").map(|(id, _)| id), Some(id));
-        let (again, _) = worker(all.subscribe(1, "T"));
+        let id = worker(all.subscribe(1, "T"));
+        assert_eq!(all.unsubscribe(1, "T"), Some(id));
+        let again = worker(all.subscribe(1, "T"));
         assert_eq!(all.disconnect(1), [id, again]);
-        assert!(all.by_topic.is_empty() && all.private.is_empty());
+        assert!(all.by_topic.is_empty() && all.workers.is_empty());
     }
 
     #[test]
     fn an_announced_worker_is_found_by_its_name_and_not_after_its_end() {
         let mut all = subscriptions();
         all.announce(1, "abc", 7);
-        let (id, _) = worker(all.subscribe(1, "T"));
+        let id = worker(all.subscribe(1, "T"));
         assert_eq!(all.slots(1), Some(7));
-        assert_eq!(all.named("abc"), Some((vec![id], 7)));
+        assert_eq!(all.named("abc"), Some((1, vec![id], 7)));
         // It has connected anew before its old connection is known to be dead.
         all.announce(2, "abc", 7);
         all.disconnect(1);
-        assert_eq!(all.named("abc"), Some((vec![], 7)));
+        assert_eq!(all.named("abc"), Some((2, vec![], 7)));
         all.disconnect(2);
         assert_eq!(all.named("abc"), None);
     }

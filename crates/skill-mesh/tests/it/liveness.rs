@@ -14,14 +14,14 @@ use crate::zmtp::Peer;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_stopped_with_its_connection_open_loses_its_request() {
     let mesh = Zmq::with(|settings| {
-        settings.heartbeat = Duration::from_millis(50);
-        settings.heartbeat_timeout = Duration::from_millis(200);
+        settings.heartbeat = Duration::from_millis(200);
+        settings.heartbeat_timeout = Duration::from_secs(1);
     });
     let mut stopped = block_in_place(|| Peer::subscribe(&mesh.endpoints.xpub, "T").unwrap());
     let agent = agent(&mesh);
     let answer = call(&agent, "T", "x");
     block_in_place(|| {
-        assert!(stopped.message().starts_with(b"T\0"));
+        assert_eq!(stopped.message(), b"T");
         assert!(stopped.message().starts_with(b"{"));
     });
     let script = Script::new();
@@ -116,8 +116,6 @@ async fn requests_and_replies_outlive_the_absence_of_a_proxy() {
     assert_eq!(script.began().len(), 100);
 }
 
-/// Libzmq keeps a bare pointer to the pipe of a subscription that was read: the proxy must not act upon
-/// one of a connection that has gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn subscribers_that_come_and_go_at_once_do_no_harm() {
     let mesh = Zmq::start(Settings::default());
@@ -131,8 +129,7 @@ async fn subscribers_that_come_and_go_at_once_do_no_harm() {
         block_in_place(|| {
             for n in 0..25 {
                 let topic = ["AGENT_REPLY_x", "OTHER"][n % 2];
-                // An error: the proxy had a doubt and had it connect anew, as libzmq's would.
-                drop(Peer::subscribe(&mesh.endpoints.xpub, topic));
+                drop(Peer::subscribe(&mesh.endpoints.xpub, topic).unwrap());
                 let context = Context::new();
                 let socket = context.socket(SocketType::SUB).unwrap();
                 socket.set_subscribe(topic.as_bytes()).unwrap();

@@ -18,7 +18,8 @@ use crate::{proxy_metrics, wiring};
 
 pub fn run(args: &ProxyArgs, context: &Context) -> Result<(), Failure> {
     wiring::start_service_logging(context)?;
-    wiring::run_server(async {
+    // On one thread: to wake another one for a message costs more than the message.
+    context.block_on(async {
         let stop = wiring::shutdown_signal();
         let observers = match args.metrics.0 {
             Some(address) => Some(observing::listen(address).await?),

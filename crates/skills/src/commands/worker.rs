@@ -31,7 +31,8 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 pub fn run(args: &WorkerArgs, context: &Context) -> Result<(), Failure> {
     wiring::start_service_logging(context)?;
-    wiring::run_server(async {
+    // On one thread: to wake another one for a message costs more than the message.
+    context.block_on(async {
         let stop = wiring::shutdown_signal();
         let observers = match args.metrics.and_then(|metrics| metrics.0) {
             Some(address) => Some((observing::listen(address).await?, recorder()?)),

@@ -1,0 +1,274 @@
+//! The proxy's connections. One thread serves all of them: what is read is acted upon at once, and what
+//! comes of it is written before anything else is read, so that a message crosses no thread.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::TcpListener as Bound;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::{JoinSet, LocalSet, spawn_local, yield_now};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use super::outboxes::{ConnectionId, Outboxes};
+use crate::queue::Moment;
+use crate::zmtp::{Connection, Heart, Item, Role, answer, wish};
+
+/// How long what was sent last may take to leave.
+const LINGER: Duration = Duration::from_secs(2);
+/// How often it is looked whether it has.
+const LINGER_STEP: Duration = Duration::from_millis(5);
+/// How long to wait when no connection can be accepted, as when descriptors have run out.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// What one connection may have read before the others have their turn.
+const READS_PER_TURN: usize = 4;
+
+/// Which of the two ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Publishers,
+    Subscribers,
+}
+
+/// What a proxy does with what comes. Never waits.
+pub(super) trait Rule {
+    fn opened(&mut self, side: Side, id: ConnectionId, out: &mut Outboxes);
+    /// Of a publisher.
+    fn message(&mut self, item: &Item<'_>, now: Moment, out: &mut Outboxes);
+    /// Of a subscriber: it subscribes, or no longer.
+    fn wish(&mut self, id: ConnectionId, on: bool, prefix: &[u8], now: Moment, out: &mut Outboxes);
+    fn closed(&mut self, side: Side, id: ConnectionId, now: Moment, out: &mut Outboxes);
+    /// A turn is over, or [`Rule::next`] has come.
+    fn settle(&mut self, now: Moment, out: &mut Outboxes);
+    /// When to look at the clock again.
+    fn next(&self) -> Moment;
+    /// The proxy shall stop.
+    fn stop(&mut self, now: Moment);
+    /// Whether it can, once it shall.
+    fn is_done(&self, now: Moment) -> bool;
+}
+
+/// How often subscribers are asked for signs of life, and how long they may owe one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heartbeat {
+    pub every: Duration,
+    pub within: Duration,
+}
+
+struct State {
+    rule: Box<dyn Rule>,
+    outboxes: Outboxes,
+}
+
+struct Server {
+    state: RefCell<State>,
+    began: Instant,
+    heartbeat: Heartbeat,
+    last: Cell<ConnectionId>,
+    /// When the clock is looked at next, and who is told that it should be earlier.
+    armed: Cell<Moment>,
+    earlier: Notify,
+    stopping: Cell<bool>,
+}
+
+/// Serves until `stop` resolves and the rule is done.
+pub(super) fn run(
+    publishers: Bound,
+    subscribers: Bound,
+    rule: Box<dyn Rule>,
+    heartbeat: Heartbeat,
+    stop: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let local = LocalSet::new();
+    runtime.block_on(local.run_until(async {
+        let server = Rc::new(Server {
+            state: RefCell::new(State {
+                rule,
+                outboxes: Outboxes::default(),
+            }),
+            began: Instant::now(),
+            heartbeat,
+            last: Cell::new(0),
+            armed: Cell::new(Moment::ZERO),
+            earlier: Notify::new(),
+            stopping: Cell::new(false),
+        });
+        let publishers = TcpListener::from_std(publishers)?;
+        let subscribers = TcpListener::from_std(subscribers)?;
+        spawn_local(accept(server.clone(), publishers, Side::Publishers));
+        spawn_local(accept(server.clone(), subscribers, Side::Subscribers));
+        server.keep_time(stop).await;
+        Ok(())
+    }))
+}
+
+async fn accept(server: Rc<Server>, listener: TcpListener, side: Side) {
+    let mut connections = JoinSet::new();
+    loop {
+        // Those that have ended are forgotten.
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.spawn_local(server.clone().converse(stream, side));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+}
+
+impl Server {
+    fn now(&self) -> Moment {
+        self.began.elapsed()
+    }
+
+    /// Acts, and sends what comes of it.
+    fn turn<T>(&self, act: impl FnOnce(&mut dyn Rule, Moment, &mut Outboxes) -> T) -> T {
+        let state = &mut *self.state.borrow_mut();
+        let now = self.now();
+        let result = act(&mut *state.rule, now, &mut state.outboxes);
+        state.rule.settle(now, &mut state.outboxes);
+        state.outboxes.flush();
+        if self.stopping.get() || state.rule.next() < self.armed.get() {
+            self.earlier.notify_one();
+        }
+        result
+    }
+
+    /// A turn in which nothing has come but the time.
+    fn settle(&self) {
+        let state = &mut *self.state.borrow_mut();
+        state.rule.settle(self.now(), &mut state.outboxes);
+        state.outboxes.flush();
+    }
+
+    async fn keep_time(&self, mut stop: oneshot::Receiver<()>) {
+        while !(self.stopping.get() && self.state.borrow().rule.is_done(self.now())) {
+            let next = self.state.borrow().rule.next();
+            self.armed.set(next);
+            tokio::select! {
+                () = sleep_until(self.began + next) => {}
+                () = self.earlier.notified() => {}
+                // An error: whoever ran the proxy has dropped it.
+                _ = &mut stop, if !self.stopping.get() => {
+                    self.stopping.set(true);
+                    self.turn(|rule, now, _| rule.stop(now));
+                }
+            }
+            self.settle();
+        }
+        let until = Instant::now() + LINGER;
+        let _ = timeout_at(until, async {
+            while !self.state.borrow().outboxes.is_empty() {
+                sleep(LINGER_STEP).await;
+            }
+        })
+        .await;
+    }
+
+    async fn converse(self: Rc<Self>, stream: TcpStream, side: Side) {
+        let role = match side {
+            Side::Publishers => Role::ForPublishers,
+            Side::Subscribers => Role::ForSubscribers,
+        };
+        let mut connection = match Connection::begin(stream, role).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::debug!(?side, %error, "a connection is refused");
+                return;
+            }
+        };
+        let id = self.last.get() + 1;
+        self.last.set(id);
+        let stuck = Rc::new(Notify::new());
+        self.turn(|rule, _, out| {
+            out.open(id, connection.stream().clone(), stuck.clone());
+            rule.opened(side, id, out);
+        });
+        let end = self.listen(id, side, &mut connection, &stuck).await;
+        tracing::debug!(?side, ?end, "a connection has ended");
+        if side == Side::Subscribers {
+            // A worker that answers and goes has answered first: what has come on other connections by
+            // now is read before this one's end is acted upon.
+            for _ in 0..READS_PER_TURN {
+                yield_now().await;
+            }
+        }
+        self.turn(|rule, now, out| {
+            out.close(id);
+            rule.closed(side, id, now, out);
+        });
+    }
+
+    async fn listen(
+        &self,
+        id: ConnectionId,
+        side: Side,
+        connection: &mut Connection,
+        stuck: &Notify,
+    ) -> io::Result<()> {
+        let mut heart = Heart::new(self.heartbeat.every, self.heartbeat.within);
+        // What came along with the greeting.
+        self.act(id, side, connection)?;
+        loop {
+            let full = self.state.borrow().outboxes.waiting(id) > 0;
+            tokio::select! {
+                biased;
+                // First: a peer whose answer lies here unread is not silent.
+                ready = connection.ready(full) => {
+                    let (to_read, to_write) = ready?;
+                    if to_write {
+                        self.state.borrow_mut().outboxes.write(id);
+                    }
+                    if to_read {
+                        heart.heard();
+                        self.take_in(id, side, connection)?;
+                    }
+                }
+                () = stuck.notified() => {}
+                () = heart.beat(), if side == Side::Subscribers => {
+                    let alive = self.turn(|_, _, out| out.put(id, |out| heart.ask(out)));
+                    if alive == Some(false) {
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, "it gives no sign of life"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads and acts.
+    fn take_in(&self, id: ConnectionId, side: Side, connection: &mut Connection) -> io::Result<()> {
+        for _ in 0..READS_PER_TURN {
+            if !connection.read()? {
+                break;
+            }
+            self.act(id, side, connection)?;
+        }
+        Ok(())
+    }
+
+    /// Acts upon what was read.
+    fn act(&self, id: ConnectionId, side: Side, connection: &mut Connection) -> io::Result<()> {
+        self.turn(|rule, now, out| {
+            while let Some(item) = connection.next()? {
+                match (side, wish(&item), &item) {
+                    (Side::Publishers, _, Item::Message { .. }) => rule.message(&item, now, out),
+                    (Side::Subscribers, Some((on, prefix)), _) => {
+                        rule.wish(id, on, prefix, now, out);
+                    }
+                    _ => {
+                        out.put(id, |out| answer(&item, out));
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
