@@ -6,8 +6,10 @@
 //! reply    [reply_to, {"request_id", "status": "success" | "error", "content", "error", "timestamp"}]
 //! ```
 //!
-//! Two additions, which a SkillScale program never meets: a request may say `"progress": true`, and
-//! only such a request is answered by replies with `"status": "progress"` before the last one.
+//! Three additions, which SkillScale's programs pass over, as they do any member that they do not know: a
+//! request may say `"progress": true`, and only such a request is answered by replies with
+//! `"status": "progress"` before the last one; a request may carry the W3C's `"traceparent"` and
+//! `"tracestate"`; and a reply with an error may say its `"code"`.
 
 mod error;
 mod read;
@@ -16,6 +18,7 @@ mod read;
 mod tests;
 
 use serde::Serialize;
+use skill_trace::TraceContext;
 
 pub use error::{BadMessage, Problem};
 pub use read::{Envelope, open, topic_text};
@@ -44,6 +47,9 @@ pub struct Request {
     /// Whether replies before the last one are welcome.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub progress: bool,
+    /// The span that the work is a part of.
+    #[serde(flatten)]
+    pub trace: Option<TraceContext>,
 }
 
 impl Request {

@@ -83,7 +83,7 @@ impl SkillExecutor {
             Ok(chosen) => chosen,
             Err(error) => return Ok(measured.fail(Ending::NoMatch, error)),
         };
-        measured.chose(member.skill.manifest.name.as_str());
+        measured.chose(&member.skill, &entry.entry().name);
         let timeout = self.timeout.min(entry.timeout());
         let job = entry.job(input.into_bytes(), timeout, &member.beside);
         measured.end(Phase::Prepare);
@@ -91,6 +91,9 @@ impl SkillExecutor {
             Ok(job) => job,
             Err(error) => return Ok(measured.fail(Ending::BadInput, told(&error))),
         };
+        if let Some(trace) = measured.to_be_continued() {
+            job.continue_trace(trace);
+        }
         let outcome = if request.progress {
             let (sender, chunks) = mpsc::unbounded_channel();
             job.progress = Some(sender);
@@ -186,7 +189,7 @@ impl SkillExecutor {
 
 impl worker::Executor for SkillExecutor {
     async fn execute(&self, request: Arc<Request>, progress: Progress) -> Outcome {
-        let mut measured = Measured::begin(&self.topic);
+        let mut measured = Measured::begin(&self.topic, &request);
         let outcome = self.run(&request, &progress, &mut measured).await;
         measured.finish();
         outcome

@@ -49,9 +49,8 @@ impl MeshInvoker {
         let intent = intent(invocation)?;
         let id = invocation.id.to_string();
         let news = |news: String| progress.send(news);
-        let answer = self
-            .agent
-            .call_as(id, &self.topic, &intent, invocation.timeout, news);
+        let agent = self.agent.within(invocation.trace.clone());
+        let answer = agent.call_as(id, &self.topic, &intent, invocation.timeout, news);
         answer.await.map_err(explain)
     }
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use skill_trace::TraceContext;
 
 use super::{
     BadMessage, PAYLOAD_BYTES_MAX, Problem, REQUEST_ID_BYTES_MAX, Reply, Request, Status,
@@ -117,6 +118,7 @@ pub(super) fn request(payload: &[u8]) -> Result<Request, BadMessage> {
             intent,
             timestamp: timestamp(&value),
             progress: value.get("progress") == Some(&Value::Bool(true)),
+            trace: trace(&value),
         })
     })();
     read.map_err(|problem| bad(payload, problem))
@@ -211,6 +213,12 @@ fn timestamp(value: &serde_json::Map<String, Value>) -> f64 {
         .get("timestamp")
         .and_then(Value::as_f64)
         .unwrap_or(0.0)
+}
+
+/// Whatever else stands there is nobody's trace, and no error.
+fn trace(value: &serde_json::Map<String, Value>) -> Option<TraceContext> {
+    let text = |field| value.get(field).and_then(Value::as_str);
+    TraceContext::parse(text("traceparent")?, text("tracestate"))
 }
 
 fn bounded_id(id: &str) -> Result<(), Problem> {

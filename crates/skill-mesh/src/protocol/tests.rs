@@ -12,14 +12,23 @@ fn request() -> impl Strategy<Value = Request> {
         any::<String>(),
         any::<u32>().prop_map(f64::from),
         any::<bool>(),
+        prop::option::of((
+            "[1-9a-f]{32}",
+            "[1-9a-f]{16}",
+            "0[01]",
+            prop::option::of("[a-z]{1,9}=[a-z]{1,9}"),
+        )),
     )
         .prop_map(
-            |(request_id, reply_to, intent, timestamp, progress)| Request {
+            |(request_id, reply_to, intent, timestamp, progress, trace)| Request {
                 request_id,
                 reply_to,
                 intent,
                 timestamp,
                 progress,
+                trace: trace.and_then(|(trace, span, flags, state)| {
+                    TraceContext::parse(&format!("00-{trace}-{span}-{flags}"), state.as_deref())
+                }),
             },
         )
 }
@@ -106,11 +115,44 @@ fn a_plain_request_has_the_four_fields_of_the_original_and_no_other() {
         intent: "x".into(),
         timestamp: 1.5,
         progress: false,
+        trace: None,
     };
     assert_eq!(
         String::from_utf8(request.to_json()).unwrap(),
         r#"{"request_id":"1","reply_to":"AGENT_REPLY_1","intent":"x","timestamp":1.5}"#
     );
+}
+
+#[test]
+fn a_trace_is_two_members_more_and_nonsense_there_is_no_error() {
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let of = |more: &str| {
+        let payload =
+            format!(r#"{{"request_id":"1","reply_to":"R","intent":"x","timestamp":1.5{more}}}"#);
+        assert!(
+            matches!(open(payload.as_bytes()), Ok(Envelope::Request { .. })),
+            "{payload}"
+        );
+        let request = Request::parse(payload.as_bytes()).unwrap();
+        (
+            String::from_utf8(request.to_json()).unwrap() == payload,
+            request.trace,
+        )
+    };
+    let (is_same, trace) = of(&format!(
+        r#","traceparent":"{traceparent}","tracestate":"a=1""#
+    ));
+    assert!(is_same);
+    assert_eq!(trace.unwrap().traceparent(), traceparent);
+    for nonsense in [
+        r#","traceparent":7"#.to_owned(),
+        r#","traceparent":null,"tracestate":["a=1"]"#.to_owned(),
+        r#","traceparent":"00-x","tracestate":"a=1""#.to_owned(),
+        format!(r#","traceparent":"{}""#, "0".repeat(100_000)),
+        r#","tracestate":"a=1""#.to_owned(),
+    ] {
+        assert_eq!(of(&nonsense).1, None);
+    }
 }
 
 #[test]
