@@ -11,7 +11,7 @@ use skill_trace::{Kind, Span, TraceContext};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::protocol::{PAYLOAD_BYTES_MAX, REPLY_PREFIX, Reply, Request, Status, topic_text};
+use crate::protocol::{Code, PAYLOAD_BYTES_MAX, REPLY_PREFIX, Reply, Request, Status, topic_text};
 use crate::transport::{AgentEnd, AgentOutlet, WallClock};
 
 /// How an agent asks.
@@ -55,6 +55,8 @@ pub enum CallError {
     /// The answer is an error: the worker's, or the proxy's.
     #[error("{error}")]
     Failed {
+        /// Which kind of error, as it says or as its text tells.
+        code: Option<Code>,
         /// As it came.
         error: String,
     },
@@ -76,7 +78,7 @@ impl Explain for CallError {
         match self {
             Self::Topic { .. } => "mesh-bad-topic",
             Self::TooLarge { .. } => "mesh-message-too-large",
-            Self::Failed { .. } => "mesh-call-failed",
+            Self::Failed { code, .. } => code.map_or("mesh-call-failed", Code::as_str),
             Self::Timeout { .. } => "mesh-no-answer",
             Self::Closed => "mesh-closed",
         }
@@ -85,7 +87,8 @@ impl Explain for CallError {
     fn fault(&self) -> Fault {
         match self {
             Self::Topic { .. } | Self::TooLarge { .. } => Fault::BadInput,
-            Self::Failed { .. } | Self::Timeout { .. } | Self::Closed => Fault::Unavailable,
+            Self::Failed { code, .. } => code.map_or(Fault::Unavailable, Code::fault),
+            Self::Timeout { .. } | Self::Closed => Fault::Unavailable,
         }
     }
 
@@ -243,7 +246,10 @@ impl Agent {
                     None => return Err(CallError::Closed),
                     Some(reply) => match reply.status {
                         Status::Success => return Ok(reply.content),
-                        Status::Error => return Err(CallError::Failed { error: reply.error }),
+                        Status::Error => return Err(CallError::Failed {
+                            code: reply.code(),
+                            error: reply.error,
+                        }),
                         Status::Progress => news(reply.content),
                     },
                 },

@@ -11,6 +11,7 @@
 //! `"status": "progress"` before the last one; a request may carry the W3C's `"traceparent"` and
 //! `"tracestate"`; and a reply with an error may say its `"code"`.
 
+mod code;
 mod error;
 mod read;
 
@@ -20,6 +21,7 @@ mod tests;
 use serde::Serialize;
 use skill_trace::TraceContext;
 
+pub use code::Code;
 pub use error::{BadMessage, Problem};
 pub use read::{Envelope, open, topic_text};
 
@@ -93,6 +95,9 @@ pub struct Reply {
     pub error: String,
     /// Seconds since 1970; 0 where the writer has no clock.
     pub timestamp: f64,
+    /// Which kind of error it is, where the writer says it; see [`Reply::code`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
 }
 
 impl Reply {
@@ -104,18 +109,33 @@ impl Reply {
             content: content.into(),
             error: String::new(),
             timestamp: 0.0,
+            code: None,
         }
     }
 
-    /// An answer that says what went wrong.
+    /// An answer that says what went wrong, of the kind that its text begins with, if it does.
     pub fn failure(request_id: impl Into<String>, error: impl Into<String>) -> Self {
+        let error = error.into();
         Self {
             request_id: request_id.into(),
             status: Status::Error,
             content: String::new(),
-            error: error.into(),
+            code: Code::of_text(&error),
+            error,
             timestamp: 0.0,
         }
+    }
+
+    /// The same, of this kind.
+    #[must_use]
+    pub fn of_kind(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// Which kind of error it is: as it says, else as its text does.
+    pub fn code(&self) -> Option<Code> {
+        self.code.or_else(|| Code::of_text(&self.error))
     }
 
     /// News of a request that goes on.

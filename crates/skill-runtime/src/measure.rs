@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use skill_mesh::agent;
-use skill_mesh::protocol::Request;
+use skill_mesh::protocol::{Code, Request};
 use skill_mesh::worker::Outcome;
 use skill_trace::{Kind, Reserved, Span, TraceContext};
 
@@ -139,7 +139,7 @@ impl Measured {
     }
 
     /// What the skill is to continue.
-    pub fn to_be_continued(&mut self) -> Option<&TraceContext> {
+    pub fn what_to_continue(&mut self) -> Option<&TraceContext> {
         self.run.insert(self.span.reserve()).context()
     }
 
@@ -161,10 +161,10 @@ impl Measured {
     }
 
     /// It ended otherwise than well.
-    pub fn fail(&mut self, ending: Ending, error: String) -> Outcome {
+    pub fn fail(&mut self, ending: Ending, code: Code, error: String) -> Outcome {
         self.ending = ending;
-        self.span.fail(ending.name(), &error);
-        Outcome::Failure(error)
+        self.span.fail(code.as_str(), &error);
+        Outcome::Failure(code, error)
     }
 
     /// It is answered.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use skill_trace::TraceContext;
 
 use super::{
-    BadMessage, PAYLOAD_BYTES_MAX, Problem, REQUEST_ID_BYTES_MAX, Reply, Request, Status,
+    BadMessage, Code, PAYLOAD_BYTES_MAX, Problem, REQUEST_ID_BYTES_MAX, Reply, Request, Status,
     TOPIC_BYTES_MAX,
 };
 
@@ -141,7 +141,9 @@ pub(super) fn reply(payload: &[u8]) -> Result<Reply, BadMessage> {
         };
         let content = optional("content");
         let error = optional("error");
+        let code = value.get("code").and_then(Value::as_str);
         Ok(Reply {
+            code: code.and_then(Code::parse),
             request_id,
             status,
             content,

@@ -47,9 +47,10 @@ proptest! {
     #[test]
     fn a_reply_is_read_as_it_was_written(
         id in "[ -~]{1,40}", content: String, error: String, status in 0..3, time: u32,
+        code in prop::option::of(prop::sample::select(Code::ALL.to_vec())),
     ) {
         let status = [Status::Success, Status::Error, Status::Progress][usize::try_from(status).unwrap()];
-        let reply = Reply { request_id: id, status, content, error, timestamp: time.into() };
+        let reply = Reply { request_id: id, status, content, error, timestamp: time.into(), code };
         let json = reply.to_json();
         prop_assert_eq!(Reply::parse(&json).unwrap(), reply.clone());
         prop_assert_eq!(open(&json).unwrap(), Envelope::Reply {
@@ -153,6 +154,31 @@ fn a_trace_is_two_members_more_and_nonsense_there_is_no_error() {
     ] {
         assert_eq!(of(&nonsense).1, None);
     }
+}
+
+#[test]
+fn a_reply_has_the_five_fields_of_the_original_and_an_error_its_code() {
+    let json = |reply: Reply| String::from_utf8(reply.to_json()).unwrap();
+    assert_eq!(
+        json(Reply::success("1", "x").at(1.5)),
+        r#"{"request_id":"1","status":"success","content":"x","error":"","timestamp":1.5}"#
+    );
+    assert_eq!(
+        json(Reply::failure("1", "busy: x").at(1.5)),
+        r#"{"request_id":"1","status":"error","content":"","error":"busy: x","timestamp":1.5,"code":"busy"}"#
+    );
+}
+
+#[test]
+fn a_code_outranks_the_text_and_the_text_tells_where_there_is_none() {
+    let code = |more: &str| {
+        let payload = format!(r#"{{"request_id":"1","status":"error","error":"busy: x"{more}}}"#);
+        Reply::parse(payload.as_bytes()).unwrap().code()
+    };
+    assert_eq!(code(""), Some(Code::Busy));
+    assert_eq!(code(r#","code":"deadline""#), Some(Code::Deadline));
+    assert_eq!(code(r#","code":"later-versions-own""#), Some(Code::Busy));
+    assert_eq!(code(r#","code":7"#), Some(Code::Busy));
 }
 
 #[test]
