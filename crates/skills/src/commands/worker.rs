@@ -89,7 +89,7 @@ async fn work(
     loop {
         let ended = tokio::select! {
             () = &mut stop, if !stopping.is_cancelled() => {
-                tracing::info!("stopping: what runs is finished or handed on");
+                tracing::info!("stopping: what runs is finished or handed on; a second signal ends it at once");
                 stopping.cancel();
                 continue;
             }
