@@ -325,15 +325,21 @@ fn a_trace_goes_through_the_gateway_and_garbage_there_is_no_error() {
 fn a_trace_goes_to_the_skill_where_nothing_is_exported_and_garbage_goes_nowhere() {
     let mesh = Mesh::start();
     mesh.skill("tells", TELLS);
+    let print = "import os\nprint(os.environ.get('TRACEPARENT'))\n";
+    mesh.sandbox.write("skills/warm/scripts/run.py", print);
+    mesh.sandbox.write(
+        "skills/warm/SKILL.md",
+        "---\nname: warm\ndescription: Tells it from a warm interpreter.\n---\n",
+    );
     let mut worker = worker(
         &mesh,
         &[("OTEL_SDK_DISABLED", "true"), ("TRACEPARENT", PARENT)],
     );
     let agent = mesh.agent();
-    let ask = |id: &str, trace: Value| {
+    let ask_skill = |skill: &str, id: &str, trace: Value| {
         let mut request = json!({
             "request_id": id, "reply_to": "AGENT_REPLY_9f8e7d6c", "timestamp": 1.5,
-            "intent": r#"{"skill": "tells"}"#,
+            "intent": {"skill": skill},
         });
         for (key, value) in trace.as_object().expect("members") {
             request[key] = value.clone();
@@ -343,7 +349,13 @@ fn a_trace_goes_to_the_skill_where_nothing_is_exported_and_garbage_goes_nowhere(
         assert_eq!(reply.status, "success", "{reply:?}");
         reply.content
     };
+    let ask = |id: &str, trace: Value| ask_skill("tells", id, trace);
     let given = json!({"traceparent": PARENT, "tracestate": "a=1"});
+    assert_eq!(
+        ask_skill("warm", "w1", given.clone()),
+        format!("{PARENT}\n")
+    );
+    assert_eq!(ask_skill("warm", "w2", json!({})), "None\n");
     assert_eq!(ask("1", given), format!("{PARENT}|a=1\n"));
     for (id, garbage) in [
         ("2", json!({})),
