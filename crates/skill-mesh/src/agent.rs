@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use rand::Rng;
 use skill_format::{Explain, Fault};
+use skill_trace::{Kind, Span, TraceContext};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::protocol::{PAYLOAD_BYTES_MAX, REPLY_PREFIX, Reply, Request, Status, topic_text};
+use crate::protocol::{Code, PAYLOAD_BYTES_MAX, REPLY_PREFIX, Reply, Request, Status, topic_text};
 use crate::transport::{AgentEnd, AgentOutlet, WallClock};
 
 /// How an agent asks.
@@ -54,6 +55,8 @@ pub enum CallError {
     /// The answer is an error: the worker's, or the proxy's.
     #[error("{error}")]
     Failed {
+        /// Which kind of error, as it says or as its text tells.
+        code: Option<Code>,
         /// As it came.
         error: String,
     },
@@ -75,7 +78,7 @@ impl Explain for CallError {
         match self {
             Self::Topic { .. } => "mesh-bad-topic",
             Self::TooLarge { .. } => "mesh-message-too-large",
-            Self::Failed { .. } => "mesh-call-failed",
+            Self::Failed { code, .. } => code.map_or("mesh-call-failed", Code::as_str),
             Self::Timeout { .. } => "mesh-no-answer",
             Self::Closed => "mesh-closed",
         }
@@ -84,7 +87,8 @@ impl Explain for CallError {
     fn fault(&self) -> Fault {
         match self {
             Self::Topic { .. } | Self::TooLarge { .. } => Fault::BadInput,
-            Self::Failed { .. } | Self::Timeout { .. } | Self::Closed => Fault::Unavailable,
+            Self::Failed { code, .. } => code.map_or(Fault::Unavailable, Code::fault),
+            Self::Timeout { .. } | Self::Closed => Fault::Unavailable,
         }
     }
 
@@ -107,7 +111,11 @@ type Pending = Option<HashMap<String, mpsc::UnboundedSender<Reply>>>;
 
 /// Sends requests and sorts replies. Clones share one reply topic.
 #[derive(Clone)]
-pub struct Agent(Arc<Inner>);
+pub struct Agent {
+    inner: Arc<Inner>,
+    /// What the requests are a part of.
+    parent: Option<TraceContext>,
+}
 
 struct Inner {
     reply_topic: String,
@@ -128,13 +136,26 @@ impl Agent {
     pub fn new(end: AgentEnd, settings: Settings) -> Self {
         let pending = Arc::new(Mutex::new(Some(HashMap::new())));
         tokio::spawn(sort(end.incoming, pending.clone()));
-        Self(Arc::new(Inner {
+        let inner = Inner {
             reply_topic: end.reply_topic,
             outlet: end.outlet,
             settings,
             next: AtomicU64::new(0),
             pending,
-        }))
+        };
+        Self {
+            inner: Arc::new(inner),
+            parent: None,
+        }
+    }
+
+    /// The same agent for requests that are a part of this trace.
+    #[must_use]
+    pub fn within(&self, parent: Option<TraceContext>) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            parent,
+        }
     }
 
     /// Sends an intent to a topic and awaits the result.
@@ -143,7 +164,7 @@ impl Agent {
     /// See [`CallError`].
     pub async fn call(&self, topic: &str, intent: &str) -> Result<String, CallError> {
         let request = self.request(topic, intent, self.next_id(), false)?;
-        self.ask(topic, request, self.0.settings.timeout, &mut |_| {})
+        self.ask(topic, request, self.inner.settings.timeout, &mut |_| {})
             .await
     }
 
@@ -158,7 +179,7 @@ impl Agent {
         mut news: impl FnMut(String) + Send,
     ) -> Result<String, CallError> {
         let request = self.request(topic, intent, self.next_id(), true)?;
-        self.ask(topic, request, self.0.settings.timeout, &mut news)
+        self.ask(topic, request, self.inner.settings.timeout, &mut news)
             .await
     }
 
@@ -182,16 +203,42 @@ impl Agent {
     async fn ask(
         &self,
         topic: &str,
-        request: Request,
+        mut request: Request,
+        timeout: Duration,
+        news: &mut (dyn FnMut(String) + Send),
+    ) -> Result<String, CallError> {
+        let mut span = self.span(topic, &request);
+        request.trace = span.context().cloned();
+        let answer = self.answer(topic, &request, timeout, news).await;
+        if let Err(error) = &answer {
+            span.fail(error.code(), &error.to_string());
+        }
+        answer
+    }
+
+    /// Open until the answer is there. Dropped with the request where nobody waits any more.
+    fn span(&self, topic: &str, request: &Request) -> Span {
+        let name = || format!("send {topic}");
+        let mut span = skill_trace::span(Kind::Producer, self.parent.as_ref(), name);
+        if span.is_recorded() {
+            describe(&mut span, "send", topic, request);
+        }
+        span
+    }
+
+    async fn answer(
+        &self,
+        topic: &str,
+        request: &Request,
         timeout: Duration,
         news: &mut (dyn FnMut(String) + Send),
     ) -> Result<String, CallError> {
         let (sender, mut replies) = mpsc::unbounded_channel();
-        let _entry = Entry::new(&self.0, &request.request_id, sender)?;
-        let settings = &self.0.settings;
+        let _entry = Entry::new(&self.inner, &request.request_id, sender)?;
+        let settings = &self.inner.settings;
         let began = Instant::now();
         // At once, and not by the first tick of a timer, which comes with the next millisecond.
-        self.0.outlet.publish(topic, &request);
+        self.inner.outlet.publish(topic, request);
         let every = settings.resend.max(Duration::from_millis(1));
         let mut resend = tokio::time::interval_at(began + every, every);
         loop {
@@ -201,7 +248,10 @@ impl Agent {
                     None => return Err(CallError::Closed),
                     Some(reply) => match reply.status {
                         Status::Success => return Ok(reply.content),
-                        Status::Error => return Err(CallError::Failed { error: reply.error }),
+                        Status::Error => return Err(CallError::Failed {
+                            code: reply.code(),
+                            error: reply.error,
+                        }),
                         Status::Progress => news(reply.content),
                     },
                 },
@@ -209,8 +259,8 @@ impl Agent {
                     return Err(CallError::Timeout { topic: topic.to_owned(), waited: timeout });
                 }
                 _ = resend.tick() => {
-                    if self.0.outlet.shares() {
-                        self.0.outlet.publish(topic, &request);
+                    if self.inner.outlet.shares() {
+                        self.inner.outlet.publish(topic, request);
                     }
                 }
             }
@@ -218,7 +268,7 @@ impl Agent {
     }
 
     fn next_id(&self) -> String {
-        format!("{:08x}", self.0.next.fetch_add(1, Ordering::Relaxed))
+        format!("{:08x}", self.inner.next.fetch_add(1, Ordering::Relaxed))
     }
 
     fn request(
@@ -233,10 +283,11 @@ impl Agent {
         })?;
         let request = Request {
             request_id,
-            reply_to: self.0.reply_topic.clone(),
+            reply_to: self.inner.reply_topic.clone(),
             intent: intent.to_owned(),
-            timestamp: (self.0.settings.clock)(),
+            timestamp: (self.inner.settings.clock)(),
             progress,
+            trace: None,
         };
         let bytes = request.to_json().len();
         if bytes > PAYLOAD_BYTES_MAX {
@@ -244,6 +295,18 @@ impl Agent {
         }
         Ok(request)
     }
+}
+
+/// What a span says of its request, in the words of OpenTelemetry's conventions for messaging. The intent is
+/// the caller's own.
+pub fn describe(span: &mut Span, operation: &str, topic: &str, request: &Request) {
+    // Whatever carries it: the frames are SkillScale's.
+    span.set("messaging.system", "skillscale");
+    span.set("messaging.operation.name", operation);
+    span.set("messaging.operation.type", operation);
+    span.set("messaging.destination.name", topic);
+    span.set("messaging.message.id", request.request_id.as_str());
+    span.set("messaging.message.body.size", request.intent.len());
 }
 
 /// Hands replies to whoever waits for them, until the transport ends.

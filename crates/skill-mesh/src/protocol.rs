@@ -6,9 +6,12 @@
 //! reply    [reply_to, {"request_id", "status": "success" | "error", "content", "error", "timestamp"}]
 //! ```
 //!
-//! Two additions, which a SkillScale program never meets: a request may say `"progress": true`, and
-//! only such a request is answered by replies with `"status": "progress"` before the last one.
+//! Three additions, which SkillScale's programs pass over, as they do any member that they do not know: a
+//! request may say `"progress": true`, and only such a request is answered by replies with
+//! `"status": "progress"` before the last one; a request may carry the W3C's `"traceparent"` and
+//! `"tracestate"`; and a reply with an error may say its `"code"`.
 
+mod code;
 mod error;
 mod read;
 
@@ -16,7 +19,9 @@ mod read;
 mod tests;
 
 use serde::Serialize;
+use skill_trace::TraceContext;
 
+pub use code::Code;
 pub use error::{BadMessage, Problem};
 pub use read::{Envelope, open, topic_text};
 
@@ -44,6 +49,9 @@ pub struct Request {
     /// Whether replies before the last one are welcome.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub progress: bool,
+    /// The span that the work is a part of.
+    #[serde(flatten)]
+    pub trace: Option<TraceContext>,
 }
 
 impl Request {
@@ -87,6 +95,9 @@ pub struct Reply {
     pub error: String,
     /// Seconds since 1970; 0 where the writer has no clock.
     pub timestamp: f64,
+    /// Which kind of error it is, where the writer says it; see [`Reply::code`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
 }
 
 impl Reply {
@@ -98,18 +109,33 @@ impl Reply {
             content: content.into(),
             error: String::new(),
             timestamp: 0.0,
+            code: None,
         }
     }
 
-    /// An answer that says what went wrong.
+    /// An answer that says what went wrong, of the kind that its text begins with, if it does.
     pub fn failure(request_id: impl Into<String>, error: impl Into<String>) -> Self {
+        let error = error.into();
         Self {
             request_id: request_id.into(),
             status: Status::Error,
             content: String::new(),
-            error: error.into(),
+            code: Code::of_text(&error),
+            error,
             timestamp: 0.0,
         }
+    }
+
+    /// The same, of this kind.
+    #[must_use]
+    pub fn of_kind(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// Which kind of error it is: as it says, else as its text does.
+    pub fn code(&self) -> Option<Code> {
+        self.code.or_else(|| Code::of_text(&self.error))
     }
 
     /// News of a request that goes on.

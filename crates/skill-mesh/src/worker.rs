@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::protocol::{PAYLOAD_BYTES_MAX, Reply, Request};
+use crate::protocol::{Code, PAYLOAD_BYTES_MAX, Reply, Request};
 use crate::queue::Key;
 use crate::transport::{FromWorker, ToWorker, WallClock, WorkerEnd, WorkerOutlet};
 
@@ -18,8 +18,8 @@ use crate::transport::{FromWorker, ToWorker, WallClock, WorkerEnd, WorkerOutlet}
 pub enum Outcome {
     /// The result, as the skill wrote it. Bytes that are not UTF-8 become U+FFFD: replies are JSON.
     Success(Vec<u8>),
-    /// What went wrong.
-    Failure(String),
+    /// What went wrong, and which kind of error that is.
+    Failure(Code, String),
 }
 
 /// Runs requests.
@@ -148,7 +148,7 @@ impl<E: Executor> Work<E> {
                 self.running.len(),
                 self.backlog.len()
             );
-            self.reply(&key(&request), Outcome::Failure(error));
+            self.reply(&key(&request), Outcome::Failure(Code::Busy, error));
         }
     }
 
@@ -173,14 +173,14 @@ impl<E: Executor> Work<E> {
             Err(error) => {
                 let why = "the executor failed; the worker's log says why".to_owned();
                 tracing::error!(%error, "executing a request panicked");
-                (error.id(), Outcome::Failure(why))
+                (error.id(), Outcome::Failure(Code::WorkerFailed, why))
             }
         };
         if let Some(at) = self.keys.iter().position(|(of, _)| *of == id) {
             let (_, key) = self.keys.swap_remove(at);
             match outcome {
                 Outcome::Success(_) => self.summary.succeeded += 1,
-                Outcome::Failure(_) => self.summary.failed += 1,
+                Outcome::Failure(..) => self.summary.failed += 1,
             }
             self.reply(&key, outcome);
         }
@@ -193,7 +193,7 @@ impl<E: Executor> Work<E> {
         let id = key.request_id();
         let reply = match outcome {
             Outcome::Success(bytes) => Reply::success(id, into_text(bytes)),
-            Outcome::Failure(error) => Reply::failure(id, error),
+            Outcome::Failure(code, error) => Reply::failure(id, error).of_kind(code),
         };
         let reply = bounded(reply);
         let reply = reply.at((self.settings.clock)());
@@ -268,7 +268,7 @@ impl<E: Executor> Work<E> {
             } else {
                 self.summary.failed += 1;
                 let why = "stopping: the worker was stopped before the skill ended; send it again";
-                self.reply(&key, Outcome::Failure(why.to_owned()));
+                self.reply(&key, Outcome::Failure(Code::Stopping, why.to_owned()));
             }
         }
     }
@@ -296,7 +296,7 @@ fn bounded(reply: Reply) -> Reply {
     let error = format!(
         "result-too-large: the result has {bytes} bytes as JSON, at most {PAYLOAD_BYTES_MAX} fit into a reply; have the skill write a file and name it"
     );
-    Reply::failure(reply.request_id, error)
+    Reply::failure(reply.request_id, error).of_kind(Code::ResultTooLarge)
 }
 
 fn into_text(bytes: Vec<u8>) -> String {

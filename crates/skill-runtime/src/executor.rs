@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skill_format::Explain;
-use skill_mesh::protocol::Request;
+use skill_mesh::protocol::{Code, Request};
 use skill_mesh::worker::{self, Outcome, Progress};
 use skill_sandbox::{Chunk, Ended, Sandbox, SandboxError, Stream};
 use tokio::sync::mpsc;
@@ -67,7 +67,7 @@ impl SkillExecutor {
         second.unwrap_or_else(|error| {
             // What a shell would say of a program that cannot be started.
             let error = format!("Skill execution failed (exit=127): {}", told(&error));
-            measured.fail(Ending::Sandbox, error)
+            measured.fail(Ending::Sandbox, Code::SandboxFailed, error)
         })
     }
 
@@ -81,16 +81,25 @@ impl SkillExecutor {
     ) -> Result<Outcome, SandboxError> {
         let (member, entry, input) = match self.choose(snapshot, &request.intent) {
             Ok(chosen) => chosen,
-            Err(error) => return Ok(measured.fail(Ending::NoMatch, error)),
+            Err(error) => {
+                let code = Code::of_text(&error).unwrap_or(Code::NoMatchingSkill);
+                return Ok(measured.fail(Ending::NoMatch, code, error));
+            }
         };
-        measured.chose(member.skill.manifest.name.as_str());
+        measured.chose(&member.skill, &entry.entry().name);
         let timeout = self.timeout.min(entry.timeout());
         let job = entry.job(input.into_bytes(), timeout, &member.beside);
         measured.end(Phase::Prepare);
         let mut job = match job {
             Ok(job) => job,
-            Err(error) => return Ok(measured.fail(Ending::BadInput, told(&error))),
+            Err(error) => {
+                let code = Code::parse(error.code()).unwrap_or(Code::InputInvalid);
+                return Ok(measured.fail(Ending::BadInput, code, told(&error)));
+            }
         };
+        if let Some(trace) = measured.what_to_continue() {
+            job.continue_trace(trace);
+        }
         let outcome = if request.progress {
             let (sender, chunks) = mpsc::unbounded_channel();
             job.progress = Some(sender);
@@ -108,7 +117,7 @@ impl SkillExecutor {
             }
             Err(error) => {
                 let error = format!("Skill execution failed (exit=-1): {}", told(&error));
-                Ok(measured.fail(Ending::Sandbox, error))
+                Ok(measured.fail(Ending::Sandbox, Code::SandboxFailed, error))
             }
         }
     }
@@ -186,7 +195,7 @@ impl SkillExecutor {
 
 impl worker::Executor for SkillExecutor {
     async fn execute(&self, request: Arc<Request>, progress: Progress) -> Outcome {
-        let mut measured = Measured::begin(&self.topic);
+        let mut measured = Measured::begin(&self.topic, &request);
         let outcome = self.run(&request, &progress, &mut measured).await;
         measured.finish();
         outcome
@@ -223,14 +232,16 @@ fn concluded(
             format!("{own_word}; it had said: {said}")
         };
     }
-    let ending = match outcome.ended {
-        Ended::TimedOut => Ending::TimedOut,
-        _ => Ending::Failed,
+    let (ending, code) = match outcome.ended {
+        Ended::TimedOut => (Ending::TimedOut, Code::SkillTimedOut),
+        Ended::OutputLimit => (Ending::Failed, Code::ResultTooLarge),
+        _ => (Ending::Failed, Code::SkillCrashed),
     };
-    let code = outcome.ended.exit_code();
+    let exit = outcome.ended.exit_code();
     measured.fail(
         ending,
-        format!("Skill execution failed (exit={code}): {said}"),
+        code,
+        format!("Skill execution failed (exit={exit}): {said}"),
     )
 }
 

@@ -1,11 +1,16 @@
-//! What is counted of requests, by the `metrics` facade: how they ended, and where their time went.
+//! What is told of requests: how they ended and where their time went, as metrics of the `metrics` facade and as
+//! spans of `skill-trace`.
 
 use std::time::{Duration, Instant};
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use skill_mesh::agent;
+use skill_mesh::protocol::{Code, Request};
 use skill_mesh::worker::Outcome;
+use skill_trace::{Kind, Reserved, Span, TraceContext};
 
 use crate::executor::lap;
+use crate::library::Loaded;
 
 const REQUESTS: &str = "skills_worker_requests_total";
 const RUNNING: &str = "skills_worker_running";
@@ -88,11 +93,19 @@ pub(crate) struct Measured {
     ending: Ending,
     began: Instant,
     since: Instant,
+    span: Span,
+    /// The span of the run, if it has come so far.
+    run: Option<Reserved>,
 }
 
 impl Measured {
-    pub fn begin(topic: &str) -> Self {
+    pub fn begin(topic: &str, request: &Request) -> Self {
         gauge!(RUNNING, "topic" => topic.to_owned()).increment(1.0);
+        let name = || format!("process {topic}");
+        let mut span = skill_trace::span(Kind::Consumer, request.trace.as_ref(), name);
+        if span.is_recorded() {
+            agent::describe(&mut span, "process", topic, request);
+        }
         let now = Instant::now();
         Self {
             topic: topic.to_owned(),
@@ -100,33 +113,58 @@ impl Measured {
             ending: Ending::Dropped,
             began: now,
             since: now,
+            span,
+            run: None,
         }
     }
 
     /// Which skill it is about.
-    pub fn chose(&mut self, skill: &str) {
-        skill.clone_into(&mut self.skill);
+    pub fn chose(&mut self, skill: &Loaded, entry: &str) {
+        let manifest = &skill.manifest;
+        manifest.name.as_str().clone_into(&mut self.skill);
+        if self.span.is_recorded() {
+            self.span.set("skill.name", manifest.name.as_str());
+            if let Some(version) = &manifest.version {
+                self.span.set("skill.version", version.to_string().as_str());
+            }
+            self.span.set("skill.entry", entry);
+        }
         self.end(Phase::Match);
     }
 
     pub fn end(&mut self, phase: Phase) {
+        let from = self.since;
         record(phase, lap(&mut self.since));
+        self.span.phase(phase.name(), from, self.since);
+    }
+
+    /// What the skill is to continue.
+    pub fn what_to_continue(&mut self) -> Option<&TraceContext> {
+        self.run.insert(self.span.reserve()).context()
     }
 
     /// It was run, for this long, and left so many processes.
     pub fn ran(&mut self, duration: Duration, leftovers: u32) {
+        let from = self.since;
         let whole = lap(&mut self.since);
-        record(Phase::Wait, whole.saturating_sub(duration));
+        let began = from + whole.saturating_sub(duration);
+        record(Phase::Wait, began - from);
         record(Phase::Run, duration);
+        self.span.phase(Phase::Wait.name(), from, began);
+        if let Some(run) = &self.run {
+            let name = Phase::Run.name();
+            self.span.phase_as(run, name, began, self.since, Vec::new());
+        }
         if leftovers > 0 {
             counter!(LEFTOVERS).increment(u64::from(leftovers));
         }
     }
 
     /// It ended otherwise than well.
-    pub fn fail(&mut self, ending: Ending, error: String) -> Outcome {
+    pub fn fail(&mut self, ending: Ending, code: Code, error: String) -> Outcome {
         self.ending = ending;
-        Outcome::Failure(error)
+        self.span.fail(code.as_str(), &error);
+        Outcome::Failure(code, error)
     }
 
     /// It is answered.
@@ -141,6 +179,11 @@ impl Measured {
 
 impl Drop for Measured {
     fn drop(&mut self) {
+        if self.ending == Ending::Dropped {
+            let why = "the worker gave it back before it ended";
+            self.span.fail(self.ending.name(), why);
+        }
+        self.span.set("skill.outcome", self.ending.name());
         let topic = std::mem::take(&mut self.topic);
         gauge!(RUNNING, "topic" => topic.clone()).decrement(1.0);
         let skill = std::mem::take(&mut self.skill);

@@ -1,6 +1,8 @@
 //! One run that has got its input: a job of the sandbox, or a module. What becomes of it is told in the
 //! same words.
 
+#[cfg(feature = "mesh")]
+use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 
@@ -35,6 +37,31 @@ impl Work {
         Self {
             kind: Kind::Module(module, Box::new(job)),
             progress: None,
+        }
+    }
+
+    /// Has the skill continue a trace, by the variables that OpenTelemetry's programs read: `TRACEPARENT` and
+    /// `TRACESTATE`. They say nothing but numbers, so that they need no permission.
+    #[cfg(feature = "mesh")]
+    pub(crate) fn continue_trace(&mut self, trace: &skill_trace::TraceContext) {
+        let parent = ("TRACEPARENT", trace.traceparent());
+        let state = trace.tracestate();
+        let state = state.map(|state| ("TRACESTATE", state.to_owned()));
+        let variables = std::iter::once(parent).chain(state);
+        match &mut self.kind {
+            Kind::Program(job) => {
+                let is_other = |name: &OsString| name != "TRACEPARENT" && name != "TRACESTATE";
+                job.environment.retain(|(name, _)| is_other(name));
+                let variables = variables.map(|(name, value)| (name.into(), value.into()));
+                job.environment.extend(variables);
+            }
+            Kind::Module(_, job) => {
+                let is_other = |name: &str| name != "TRACEPARENT" && name != "TRACESTATE";
+                job.environment.retain(|(name, _)| is_other(name));
+                let variables =
+                    variables.map(|(name, value)| (name.to_owned(), value.into_bytes()));
+                job.environment.extend(variables);
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use hub::invoke::{Invocation, InvokeError, Invoker, Output, Progress};
 use serde_json::json;
 use skill_mesh::agent::{Agent, CallError, Settings};
+use skill_mesh::protocol::Code;
 
 use crate::failure::Failure;
 use crate::mesh::{Mesh, wall_clock};
@@ -49,9 +50,8 @@ impl MeshInvoker {
         let intent = intent(invocation)?;
         let id = invocation.id.to_string();
         let news = |news: String| progress.send(news);
-        let answer = self
-            .agent
-            .call_as(id, &self.topic, &intent, invocation.timeout, news);
+        let agent = self.agent.within(invocation.trace.clone());
+        let answer = agent.call_as(id, &self.topic, &intent, invocation.timeout, news);
         answer.await.map_err(explain)
     }
 }
@@ -86,30 +86,65 @@ fn intent(invocation: &Invocation) -> Result<String, InvokeError> {
     Ok(intent.to_string())
 }
 
-/// Codes with which a worker says that the input was wrong, before anything ran.
-const INPUT_CODES: [&str; 4] = [
-    "input-invalid:",
-    "input-missing:",
-    "input-not-json:",
-    "unknown-entry-point:",
-];
-
 fn explain(error: CallError) -> InvokeError {
     match error {
         CallError::Closed => InvokeError::Closed,
         CallError::Timeout { waited, .. } => InvokeError::NoAnswer { waited },
         CallError::Topic { .. } => InvokeError::NotServed(error.to_string()),
         CallError::TooLarge { .. } => InvokeError::InvalidInput(error.to_string()),
-        CallError::Failed { error } if error.starts_with("busy:") => InvokeError::Busy,
-        // Nobody took it in time.
-        CallError::Failed { error }
-            if error.starts_with("No matching skill") || error.starts_with("deadline:") =>
-        {
-            InvokeError::NotServed(error)
-        }
-        CallError::Failed { error } if INPUT_CODES.iter().any(|code| error.starts_with(code)) => {
-            InvokeError::InvalidInput(error)
-        }
-        CallError::Failed { error } => InvokeError::Failed(error),
+        CallError::Failed { code, error } => match code {
+            Some(Code::Busy) => InvokeError::Busy,
+            // The latter: nobody took it in time.
+            Some(Code::NoMatchingSkill | Code::Deadline) => InvokeError::NotServed(error),
+            Some(
+                Code::BadRequest
+                | Code::UnknownEntryPoint
+                | Code::InputInvalid
+                | Code::InputMissing
+                | Code::InputNotJson,
+            ) => InvokeError::InvalidInput(error),
+            Some(
+                Code::Stopping
+                | Code::WorkersLost
+                | Code::SkillCrashed
+                | Code::SkillTimedOut
+                | Code::ResultTooLarge
+                | Code::SandboxFailed
+                | Code::WorkerFailed,
+            )
+            | None => InvokeError::Failed(error),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skill_mesh::protocol::Reply;
+
+    use super::*;
+
+    fn explained(payload: &str) -> InvokeError {
+        let reply = Reply::parse(payload.as_bytes()).unwrap();
+        let code = reply.code();
+        let error = reply.error;
+        explain(CallError::Failed { code, error })
+    }
+
+    #[test]
+    fn a_reply_is_told_by_its_code_and_one_of_skillscales_workers_by_its_text() {
+        let error =
+            explained(r#"{"request_id":"1","status":"error","error":"later","code":"busy"}"#);
+        assert_eq!(error, InvokeError::Busy);
+        let said = "No matching skill found for topic: T";
+        let error = explained(&format!(
+            r#"{{"request_id":"1","status":"error","content":"","error":"{said}","timestamp":1.0}}"#
+        ));
+        assert_eq!(error, InvokeError::NotServed(said.into()));
+        // A skill's complaint is no refusal, whatever it looks like.
+        let said = "busy: says the skill";
+        let error = explained(&format!(
+            r#"{{"request_id":"1","status":"error","error":"{said}","code":"skill-crashed"}}"#
+        ));
+        assert_eq!(error, InvokeError::Failed(said.into()));
     }
 }

@@ -21,6 +21,8 @@ mod runner;
 #[cfg(target_os = "linux")]
 mod sandboxed;
 #[cfg(feature = "server")]
+mod telemetry;
+#[cfg(feature = "server")]
 mod wiring;
 
 use std::process::ExitCode;

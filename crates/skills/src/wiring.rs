@@ -10,6 +10,7 @@ use hub::invoke::Invoker;
 use hub::{App, HubConfig, LogFormat};
 use hub_model::SystemClock;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::context::Context;
@@ -166,27 +167,53 @@ fn start_failure(error: hub::StartError) -> Failure {
     failure
 }
 
-/// Completes at the first SIGTERM, SIGINT or Ctrl-C. The signals are caught from the call on, not
-/// from the first poll: one that comes in between is not lost. Must be called within a runtime.
+/// Completes at the first SIGTERM, SIGINT or Ctrl-C; the next one ends the process at once, as a shell tells it
+/// (130 for Ctrl-C). What runs then is handed to others as by a process that was killed. The signals are
+/// caught from the call on, not from the first poll: one that comes in between is not lost. Must be called
+/// within a runtime.
 pub fn shutdown_signal() -> impl Future<Output = ()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let streams = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let mut signals = Signals::catch();
     async move {
-        let [terminate, interrupt] = streams.map(|stream| async move {
-            match stream {
-                Ok(mut stream) => {
-                    stream.recv().await;
-                }
-                // Without a handler the signal ends the process by itself.
-                Err(error) => {
-                    tracing::warn!(%error, "cannot listen for a signal");
-                    std::future::pending::<()>().await;
-                }
-            }
+        signals.next().await;
+        tokio::spawn(async move {
+            let number = signals.next().await;
+            tracing::warn!("told to stop once more: ending at once");
+            std::process::exit(128 + number);
         });
+    }
+}
+
+/// Those that say to stop.
+struct Signals([(Option<Signal>, SignalKind); 2]);
+
+impl Signals {
+    fn catch() -> Self {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
+        Self(kinds.map(|kind| {
+            let stream = signal(kind).inspect_err(|error| {
+                // Without a handler the signal ends the process by itself.
+                tracing::warn!(%error, "cannot listen for a signal");
+            });
+            (stream.ok(), kind)
+        }))
+    }
+
+    /// The number of the next one.
+    async fn next(&mut self) -> i32 {
+        let [terminate, interrupt] = &mut self.0;
         tokio::select! {
-            () = terminate => {}
-            () = interrupt => {}
+            () = received(&mut terminate.0) => terminate.1.as_raw_value(),
+            () = received(&mut interrupt.0) => interrupt.1.as_raw_value(),
         }
+    }
+}
+
+async fn received(stream: &mut Option<Signal>) {
+    let came = match stream {
+        Some(stream) => stream.recv().await.is_some(),
+        None => false,
+    };
+    if !came {
+        std::future::pending::<()>().await;
     }
 }

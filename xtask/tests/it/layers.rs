@@ -12,7 +12,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("skill-sandbox", &["skill-format"]),
     ("skill-wasm", &["skill-format"]),
     ("skill-client", &["skill-format", "skill-signing"]),
-    ("skill-mesh", &["skill-format"]),
+    ("skill-trace", &[]),
+    ("skill-mesh", &["skill-format", "skill-trace"]),
     (
         "skill-runtime",
         &[
@@ -20,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "skill-format",
             "skill-mesh",
             "skill-sandbox",
+            "skill-trace",
             "skill-wasm",
         ],
     ),
@@ -28,7 +30,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hub-db", &["hub-model"]),
     (
         "hub",
-        &["hub-db", "hub-model", "skill-format", "skill-signing"],
+        &[
+            "hub-db",
+            "hub-model",
+            "skill-format",
+            "skill-signing",
+            "skill-trace",
+        ],
     ),
     (
         "skills",
@@ -43,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "skill-runtime",
             "skill-sandbox",
             "skill-signing",
+            "skill-trace",
         ],
     ),
     ("xtask", &[]),

@@ -22,6 +22,7 @@ from skills_agent.errors import (
     skill_error,
 )
 from skills_agent.protocol import Reply, Request, check_topic, intent_text
+from skills_agent.trace import members
 from skills_agent.transport import Transport
 
 log = logging.getLogger("skills_agent")
@@ -140,13 +141,22 @@ class Agent:
         await self.close()
 
     async def publish(
-        self, topic: str, intent: str | Mapping[str, object], timeout: float | None = None
+        self,
+        topic: str,
+        intent: str | Mapping[str, object],
+        timeout: float | None = None,
+        *,
+        traceparent: str | None = None,
+        tracestate: str | None = None,
     ) -> str:
         """Tool 1 of SkillScale: publishes an intent, and returns what the skill answered.
 
         The same as ``call``, reduced to the answer's content.
         """
-        return (await self.call(topic, intent, timeout=timeout)).content
+        answer = await self.call(
+            topic, intent, timeout=timeout, traceparent=traceparent, tracestate=tracestate
+        )
+        return answer.content
 
     def respond(self, content: str) -> str:
         """Tool 2 of SkillScale: hands the final markdown to the user (``on_respond``)."""
@@ -161,12 +171,18 @@ class Agent:
         *,
         timeout: float | None = None,
         on_progress: Callable[[str], None] | None = None,
+        traceparent: str | None = None,
+        tracestate: str | None = None,
     ) -> Answer:
         """Sends one request and awaits its one answer, ``timeout`` seconds at most.
 
         ``intent`` is a text, or a mapping that is sent as JSON: ``{"skill": …, "data": …}`` for a
         skill by its name, ``{"task": …}`` for whichever fits. ``on_progress`` is called with the
         news that a long skill of ``skills worker`` sends before its answer.
+
+        ``traceparent`` and ``tracestate`` (W3C trace context) say which trace the work belongs to;
+        without them it is OpenTelemetry's current one, where the package ``opentelemetry-api`` is
+        installed. What is no trace context is left out.
 
         Raises ``SkillError`` (or the subclass that says why) if the skill failed,
         ``AnswerTimeout`` if no answer came, ``MeshUnreachable`` if the request could not be sent,
@@ -186,6 +202,7 @@ class Agent:
             intent=intent_text(intent),
             timestamp=time.time(),
             wants_progress=on_progress is not None,
+            trace=members(traceparent, tracestate),
         )
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         pending = _Pending(check_topic(topic), request.encode(), future, on_progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from skills_agent.errors import InvalidRequest, ProtocolError
@@ -24,6 +24,8 @@ class Request:
     """Seconds since 1970."""
     wants_progress: bool = False
     """Whether replies before the last one are welcome; only ``skills worker`` sends them."""
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """``traceparent`` and ``tracestate``; SkillScale's servers pass over them."""
 
     def encode(self) -> bytes:
         """The second frame."""
@@ -35,6 +37,7 @@ class Request:
         }
         if self.wants_progress:
             message["progress"] = True
+        message.update(self.trace)
         return json.dumps(message, ensure_ascii=False).encode()
 
 

@@ -8,6 +8,7 @@ use http::header::{ACCEPT, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use hub_db::DbError;
 use hub_model::{Scope, SkillRecord, VersionId};
+use skill_trace::TraceContext;
 
 use super::answer::{self, SKILL_WARNING};
 use super::ask::{self, InvokeBody, InvokeParams};
@@ -126,6 +127,8 @@ pub(super) fn too_many_streams() -> Problem {
             description = "RFC 7240: `respond-async` answers 202 at once, `wait=N` after N seconds without a result"),
         ("Idempotency-Key" = Option<String>, Header,
             description = "A request sent twice with the same key is one invocation"),
+        ("traceparent" = Option<String>, Header,
+            description = "W3C trace context: the run is a part of this trace. `tracestate` is passed on with it"),
         ("Accept" = Option<String>, Header,
             description = "`text/event-stream`: progress and the result as events"),
     ),
@@ -178,6 +181,7 @@ pub async fn invoke_skill(
     }
     let key = idempotency_key(request.headers())?;
     let mode = Mode::of(request.headers());
+    let trace = request.extensions().get::<TraceContext>().cloned();
     let skill = find::skill(&app, &name).await?;
     principal.require_for(Scope::Invoke, &skill.name)?;
     let offered = offered(&app, &skill).await?;
@@ -194,6 +198,7 @@ pub async fn invoke_skill(
         input: ask.input,
         timeout: ask.timeout,
         idempotency_key: key,
+        trace,
     };
     let mut response = mode.answer(&app, order).await?;
     if let Some(warning) = offered.warning {

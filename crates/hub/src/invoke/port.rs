@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hub_model::{InvocationId, TenantId};
+use skill_trace::TraceContext;
 
 use super::live::Live;
 
@@ -40,6 +41,8 @@ pub struct Invocation {
     pub input: Bytes,
     /// How long it may take.
     pub timeout: Duration,
+    /// What it is a part of; nothing where it is taken up again after its first process has ended.
+    pub trace: Option<TraceContext>,
 }
 
 /// What a skill wrote.

@@ -88,7 +88,7 @@ fn begin(app: &App, record: InvocationRecord, live: Arc<Live>, place: Place) {
         let Some(invoker) = app.gateway().invoker().cloned() else {
             return app.gateway().release(record.id, End::Left);
         };
-        run::run(&app, &*invoker, &record, live, place, None).await;
+        run::run(&app, &*invoker, &record, live, place, None, None).await;
     });
 }
 

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use hub_db::{DbError, NewInvocation};
 use hub_model::{Ending, InvocationFault, InvocationId, InvocationRecord, InvocationStatus};
 use skill_format::Sha256;
+use skill_trace::TraceContext;
 use tokio::sync::oneshot;
 
 use super::gateway::Place;
@@ -33,6 +34,8 @@ pub(super) struct Order {
     pub input: Bytes,
     pub timeout: Duration,
     pub idempotency_key: Option<String>,
+    /// What it is a part of.
+    pub trace: Option<TraceContext>,
 }
 
 /// What became of an order.
@@ -178,7 +181,7 @@ async fn accept(
     }
     let _ = tell.send(Ok(Accepted::New(record.clone(), Arc::clone(&live))));
     let input = (status == InvocationStatus::Running).then_some(order.input);
-    run(&app, &*invoker, &record, live, place, input).await;
+    run(&app, &*invoker, &record, live, place, input, order.trace).await;
 }
 
 /// Works on an accepted invocation until it is over or the hub stops. Without `input` it is still queued.
@@ -189,8 +192,9 @@ pub(super) async fn run(
     live: Arc<Live>,
     place: Place,
     input: Option<Bytes>,
+    trace: Option<TraceContext>,
 ) {
-    let end = work(app, invoker, record, live, place, input).await;
+    let end = work(app, invoker, record, live, place, input, trace).await;
     app.gateway().release(record.id, end);
 }
 
@@ -201,6 +205,7 @@ async fn work(
     live: Arc<Live>,
     place: Place,
     input: Option<Bytes>,
+    trace: Option<TraceContext>,
 ) -> End {
     let slot = match place {
         Place::Slot(slot) => slot,
@@ -236,7 +241,7 @@ async fn work(
     let runs = app.metrics().invocation_runs();
     let ending = tokio::select! {
         biased;
-        outcome = call(invoker, record, input, live) => ending(app, outcome),
+        outcome = call(invoker, record, input, live, trace) => ending(app, outcome),
         () = app.gateway().is_cut() => None,
     };
     drop(runs);
@@ -267,6 +272,7 @@ async fn call(
     record: &InvocationRecord,
     input: Bytes,
     live: Arc<Live>,
+    trace: Option<TraceContext>,
 ) -> Result<Output, CallError> {
     let timeout = Duration::from_millis(record.timeout_ms);
     let invocation = Invocation {
@@ -277,6 +283,7 @@ async fn call(
         entry: record.entry.clone(),
         input,
         timeout,
+        trace,
     };
     let called = AssertUnwindSafe(async { invoker.invoke(invocation, Progress(live)).await });
     match tokio::time::timeout(timeout + GRACE, called.catch_unwind()).await {

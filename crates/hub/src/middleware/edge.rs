@@ -16,13 +16,14 @@ use http::{HeaderMap, Method};
 use rand::RngCore;
 use tracing::Instrument;
 
+use super::trace;
 use crate::App;
 use crate::problem::Problem;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Runs a request inside its span and finishes its answer.
-pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
     let method = request.method().clone();
@@ -31,6 +32,10 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
     let path = request.uri().path().to_owned();
 
     let span = tracing::info_span!("request", id = %id, %method, route);
+    let mut trace = trace::begin(&method, route, &path, request.headers());
+    if let Some(context) = trace.context() {
+        request.extensions_mut().insert(context.clone());
+    }
     let in_flight = app.metrics().in_flight().clone();
     in_flight.increment(1);
     // A future that is dropped half-way (its client left) must count down too.
@@ -52,6 +57,7 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    trace::end(&mut trace, status, problem.as_ref());
     app.metrics()
         .request(method_label(&method), route.to_owned(), status, took);
     let _in_span = span.enter();

@@ -5,3 +5,4 @@ pub mod bounds;
 pub mod edge;
 pub mod linger;
 pub mod reading;
+mod trace;

@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use skill_trace::TraceContext;
 
 use super::{
-    BadMessage, PAYLOAD_BYTES_MAX, Problem, REQUEST_ID_BYTES_MAX, Reply, Request, Status,
+    BadMessage, Code, PAYLOAD_BYTES_MAX, Problem, REQUEST_ID_BYTES_MAX, Reply, Request, Status,
     TOPIC_BYTES_MAX,
 };
 
@@ -117,6 +118,7 @@ pub(super) fn request(payload: &[u8]) -> Result<Request, BadMessage> {
             intent,
             timestamp: timestamp(&value),
             progress: value.get("progress") == Some(&Value::Bool(true)),
+            trace: trace(&value),
         })
     })();
     read.map_err(|problem| bad(payload, problem))
@@ -139,7 +141,9 @@ pub(super) fn reply(payload: &[u8]) -> Result<Reply, BadMessage> {
         };
         let content = optional("content");
         let error = optional("error");
+        let code = value.get("code").and_then(Value::as_str);
         Ok(Reply {
+            code: code.and_then(Code::parse),
             request_id,
             status,
             content,
@@ -211,6 +215,12 @@ fn timestamp(value: &serde_json::Map<String, Value>) -> f64 {
         .get("timestamp")
         .and_then(Value::as_f64)
         .unwrap_or(0.0)
+}
+
+/// Whatever else stands there is nobody's trace, and no error.
+fn trace(value: &serde_json::Map<String, Value>) -> Option<TraceContext> {
+    let text = |field| value.get(field).and_then(Value::as_str);
+    TraceContext::parse(text("traceparent")?, text("tracestate"))
 }
 
 fn bounded_id(id: &str) -> Result<(), Problem> {

@@ -12,14 +12,23 @@ fn request() -> impl Strategy<Value = Request> {
         any::<String>(),
         any::<u32>().prop_map(f64::from),
         any::<bool>(),
+        prop::option::of((
+            "[1-9a-f]{32}",
+            "[1-9a-f]{16}",
+            "0[01]",
+            prop::option::of("[a-z]{1,9}=[a-z]{1,9}"),
+        )),
     )
         .prop_map(
-            |(request_id, reply_to, intent, timestamp, progress)| Request {
+            |(request_id, reply_to, intent, timestamp, progress, trace)| Request {
                 request_id,
                 reply_to,
                 intent,
                 timestamp,
                 progress,
+                trace: trace.and_then(|(trace, span, flags, state)| {
+                    TraceContext::parse(&format!("00-{trace}-{span}-{flags}"), state.as_deref())
+                }),
             },
         )
 }
@@ -38,9 +47,10 @@ proptest! {
     #[test]
     fn a_reply_is_read_as_it_was_written(
         id in "[ -~]{1,40}", content: String, error: String, status in 0..3, time: u32,
+        code in prop::option::of(prop::sample::select(Code::ALL.to_vec())),
     ) {
         let status = [Status::Success, Status::Error, Status::Progress][usize::try_from(status).unwrap()];
-        let reply = Reply { request_id: id, status, content, error, timestamp: time.into() };
+        let reply = Reply { request_id: id, status, content, error, timestamp: time.into(), code };
         let json = reply.to_json();
         prop_assert_eq!(Reply::parse(&json).unwrap(), reply.clone());
         prop_assert_eq!(open(&json).unwrap(), Envelope::Reply {
@@ -106,11 +116,69 @@ fn a_plain_request_has_the_four_fields_of_the_original_and_no_other() {
         intent: "x".into(),
         timestamp: 1.5,
         progress: false,
+        trace: None,
     };
     assert_eq!(
         String::from_utf8(request.to_json()).unwrap(),
         r#"{"request_id":"1","reply_to":"AGENT_REPLY_1","intent":"x","timestamp":1.5}"#
     );
+}
+
+#[test]
+fn a_trace_is_two_members_more_and_nonsense_there_is_no_error() {
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let of = |more: &str| {
+        let payload =
+            format!(r#"{{"request_id":"1","reply_to":"R","intent":"x","timestamp":1.5{more}}}"#);
+        assert!(
+            matches!(open(payload.as_bytes()), Ok(Envelope::Request { .. })),
+            "{payload}"
+        );
+        let request = Request::parse(payload.as_bytes()).unwrap();
+        (
+            String::from_utf8(request.to_json()).unwrap() == payload,
+            request.trace,
+        )
+    };
+    let (is_same, trace) = of(&format!(
+        r#","traceparent":"{traceparent}","tracestate":"a=1""#
+    ));
+    assert!(is_same);
+    assert_eq!(trace.unwrap().traceparent(), traceparent);
+    for nonsense in [
+        r#","traceparent":7"#.to_owned(),
+        r#","traceparent":null,"tracestate":["a=1"]"#.to_owned(),
+        r#","traceparent":"00-x","tracestate":"a=1""#.to_owned(),
+        format!(r#","traceparent":"{}""#, "0".repeat(100_000)),
+        r#","tracestate":"a=1""#.to_owned(),
+    ] {
+        assert_eq!(of(&nonsense).1, None);
+    }
+}
+
+#[test]
+fn a_reply_has_the_five_fields_of_the_original_and_an_error_its_code() {
+    let json = |reply: Reply| String::from_utf8(reply.to_json()).unwrap();
+    assert_eq!(
+        json(Reply::success("1", "x").at(1.5)),
+        r#"{"request_id":"1","status":"success","content":"x","error":"","timestamp":1.5}"#
+    );
+    assert_eq!(
+        json(Reply::failure("1", "busy: x").at(1.5)),
+        r#"{"request_id":"1","status":"error","content":"","error":"busy: x","timestamp":1.5,"code":"busy"}"#
+    );
+}
+
+#[test]
+fn a_code_outranks_the_text_and_the_text_tells_where_there_is_none() {
+    let code = |more: &str| {
+        let payload = format!(r#"{{"request_id":"1","status":"error","error":"busy: x"{more}}}"#);
+        Reply::parse(payload.as_bytes()).unwrap().code()
+    };
+    assert_eq!(code(""), Some(Code::Busy));
+    assert_eq!(code(r#","code":"deadline""#), Some(Code::Deadline));
+    assert_eq!(code(r#","code":"later-versions-own""#), Some(Code::Busy));
+    assert_eq!(code(r#","code":7"#), Some(Code::Busy));
 }
 
 #[test]

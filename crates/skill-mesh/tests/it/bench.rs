@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skill_mesh::agent::{self, Agent};
-use skill_mesh::protocol::Request;
+use skill_mesh::protocol::{Code, Request};
 use skill_mesh::worker::{self, Executor, Outcome, Progress, Summary};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -79,7 +79,7 @@ impl Executor for Scripted {
             }
             "raw" => Outcome::Success(RAW.to_vec()),
             "zeros" => Outcome::Success(vec![0; rest.parse().expect("a number")]),
-            "fail" => Outcome::Failure(rest.to_owned()),
+            "fail" => Outcome::Failure(Code::SkillCrashed, rest.to_owned()),
             "panic" => panic!("{rest}"),
             "news" => {
                 progress.say("one");

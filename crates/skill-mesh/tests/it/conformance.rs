@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use skill_format::Explain;
 use skill_mesh::agent::{Agent, CallError};
 use skill_mesh::queue::Settings;
 
@@ -152,7 +153,9 @@ async fn a_request_without_a_worker_is_refused_at_its_deadline<T: Transport>() {
         wait: Duration::from_millis(50),
         ..Settings::default()
     });
-    let error = agent(&mesh).call("T", "x").await.unwrap_err().to_string();
+    let error = agent(&mesh).call("T", "x").await.unwrap_err();
+    assert_eq!(error.code(), "deadline");
+    let error = error.to_string();
     assert!(
         error.starts_with("deadline: no worker of topic T"),
         "{error}"
@@ -267,6 +270,7 @@ async fn a_result_that_is_too_large_is_an_error<T: Transport>() {
         error.to_string().starts_with("result-too-large: "),
         "{error}"
     );
+    assert_eq!(error.code(), "result-too-large");
     let error = agent.call("T", &"x".repeat(17 << 20)).await.unwrap_err();
     assert!(matches!(error, CallError::TooLarge { .. }));
     assert_eq!(agent.call("T", "ok").await.unwrap(), "ok");
@@ -279,6 +283,13 @@ async fn a_panicking_executor_is_an_error_and_the_worker_lives<T: Transport>() {
     let agent = agent(&mesh);
     let error = agent.call("T", "panic on purpose").await.unwrap_err();
     assert!(matches!(error, CallError::Failed { .. }), "{error}");
+    assert_eq!(error.code(), "worker-failed");
+    let error = agent.call("T", "fail busy: I am not").await.unwrap_err();
+    assert_eq!(
+        error.code(),
+        "skill-crashed",
+        "an executor's code outranks the text"
+    );
     assert_eq!(agent.call("T", "ok").await.unwrap(), "ok");
 }
 

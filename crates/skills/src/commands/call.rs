@@ -11,6 +11,7 @@ use crate::cli::mesh::CallArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::mesh::{Mesh, wall_clock};
+use crate::telemetry::{self, Telemetry};
 
 pub fn run(args: &CallArgs, context: &Context) -> Result<(), Failure> {
     let text = text(args, context)?;
@@ -25,8 +26,9 @@ pub fn run(args: &CallArgs, context: &Context) -> Result<(), Failure> {
         }
     };
     let began = Instant::now();
-    let content = context.block_on(async {
+    context.block_on(async {
         let end = Mesh::connect(&args.mesh).await?.agent().await?;
+        let telemetry = Telemetry::start("skills-call", context)?;
         let agent = Agent::new(
             end,
             Settings {
@@ -34,25 +36,32 @@ pub fn run(args: &CallArgs, context: &Context) -> Result<(), Failure> {
                 ..Settings::new(wall_clock())
             },
         );
-        let content = if args.progress {
+        let agent = agent.within(telemetry::parent(context));
+        let answer = if args.progress {
             let printer = context.printer.clone();
             let news = move |news: String| printer.raw_error(news.as_bytes());
             agent.call_with_news(&args.topic, &intent, news).await
         } else {
             agent.call(&args.topic, &intent).await
         };
-        Ok(content?)
-    })?;
+        if let Ok(content) = &answer {
+            show(content, began.elapsed(), args, context);
+        }
+        telemetry.finish(telemetry::COMMAND).await;
+        Ok(answer.map(drop)?)
+    })
+}
+
+fn show(content: &str, took: Duration, args: &CallArgs, context: &Context) {
     if context.printer.is_json() {
         context.printer.document(&json!({
             "topic": args.topic,
             "content": content,
-            "durationMs": began.elapsed().as_millis(),
+            "durationMs": took.as_millis(),
         }));
     } else {
         context.printer.raw(content.as_bytes());
     }
-    Ok(())
 }
 
 fn text(args: &CallArgs, context: &Context) -> Result<String, Failure> {

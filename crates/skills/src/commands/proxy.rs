@@ -37,7 +37,9 @@ pub fn run(args: &ProxyArgs, context: &Context) -> Result<(), Failure> {
         }
         let stop = async {
             stop.await;
-            tracing::info!("stopping: what waits is refused, what runs may end");
+            tracing::info!(
+                "stopping: what waits is refused, what runs may end; a second signal ends it at once"
+            );
             status.is_stopping.store(true, Ordering::Relaxed);
         };
         proxy.run(stop).await?;

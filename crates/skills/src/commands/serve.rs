@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::invoking::MeshInvoker;
 use crate::mesh::Mesh;
+use crate::telemetry::{self, Telemetry};
 use crate::wiring::{self, Overrides};
 
 pub fn run(args: &ServeArgs, context: &Context) -> Result<(), Failure> {
@@ -21,6 +22,7 @@ pub fn run(args: &ServeArgs, context: &Context) -> Result<(), Failure> {
     wiring::start_logging(&config, context)?;
     wiring::run_server(async {
         let stop = wiring::shutdown_signal();
+        let telemetry = Telemetry::start("skills-hub", context)?;
         let invoker: Option<Arc<dyn Invoker>> = match &args.mesh_topic {
             Some(topic) => {
                 let mesh = Mesh::connect(&args.mesh).await?;
@@ -34,6 +36,7 @@ pub fn run(args: &ServeArgs, context: &Context) -> Result<(), Failure> {
         }
         tracing::info!(address = %app.config().public_base(), "serving");
         hub::serve(listener, app, stop).await;
+        telemetry.finish(telemetry::SERVER).await;
         Ok(())
     })
 }

@@ -17,6 +17,7 @@ use crate::cli::server::UpArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::runner::Runner;
+use crate::telemetry::{self, Telemetry};
 use crate::wiring::{self, Overrides};
 
 /// The example skills, inside the program, so that it needs no files beside it.
@@ -43,6 +44,7 @@ pub fn run(args: &UpArgs, context: &Context) -> Result<(), Failure> {
     }
     wiring::start_logging(&config, context)?;
     wiring::run_server(async {
+        let telemetry = Telemetry::start("skills-hub", context)?;
         let runner = Runner::start(&config, args.sandbox, context).await?;
         let invoker = runner.clone().map(|one| Arc::new(one) as Arc<dyn Invoker>);
         let (app, listener) = wiring::open_hub(config, invoker).await?;
@@ -80,6 +82,7 @@ pub fn run(args: &UpArgs, context: &Context) -> Result<(), Failure> {
         if let Some(runner) = runner {
             runner.drain().await;
         }
+        telemetry.finish(telemetry::SERVER).await;
         context
             .printer
             .note("stopped; everything is kept in the data folder");

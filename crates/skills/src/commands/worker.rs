@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::mesh::{Mesh, wall_clock};
 use crate::observing::{self, Report};
+use crate::telemetry::{self, Telemetry};
 use crate::wiring;
 
 /// Where skills are looked for when nothing is said, as SkillScale does.
@@ -34,6 +35,7 @@ pub fn run(args: &WorkerArgs, context: &Context) -> Result<(), Failure> {
     // On one thread: to wake another one for a message costs more than the message.
     context.block_on(async {
         let stop = wiring::shutdown_signal();
+        let telemetry = Telemetry::start("skills-worker", context)?;
         let observers = match args.metrics.and_then(|metrics| metrics.0) {
             Some(address) => Some((observing::listen(address).await?, recorder()?)),
             None => None,
@@ -71,7 +73,9 @@ pub fn run(args: &WorkerArgs, context: &Context) -> Result<(), Failure> {
             let stop = stopping.clone().cancelled_owned();
             topics.spawn(worker::run(end, Arc::new(executor), settings(args), stop));
         }
-        work(topics, stop, &stopping).await
+        let worked = work(topics, stop, &stopping).await;
+        telemetry.finish(telemetry::SERVER).await;
+        worked
     })
 }
 
@@ -86,7 +90,7 @@ async fn work(
     loop {
         let ended = tokio::select! {
             () = &mut stop, if !stopping.is_cancelled() => {
-                tracing::info!("stopping: what runs is finished or handed on");
+                tracing::info!("stopping: what runs is finished or handed on; a second signal ends it at once");
                 stopping.cancel();
                 continue;
             }

@@ -27,13 +27,24 @@ impl Hub {
             data,
             database,
             &[],
+            &[],
         )
     }
 
     /// The same with further options.
     pub fn start_with(data: &Path, database: &str, options: &[&str]) -> Self {
+        Self::start_in(data, database, options, &[])
+    }
+
+    /// The same with further variables.
+    pub fn start_in(
+        data: &Path,
+        database: &str,
+        options: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut program = Command::new(env!("CARGO_BIN_EXE_skills"));
-        Self::start_as(&mut program, data, database, options)
+        Self::start_as(&mut program, data, database, options, variables)
     }
 
     /// As [`Hub::start`]; a write beyond [`Hub::limit_files`] fails instead of ending the server.
@@ -42,10 +53,16 @@ impl Hub {
         let mut shell = Command::new("sh");
         shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
         shell.arg(env!("CARGO_BIN_EXE_skills"));
-        Self::start_as(&mut shell, data, database, &[])
+        Self::start_as(&mut shell, data, database, &[], &[])
     }
 
-    fn start_as(program: &mut Command, data: &Path, database: &str, options: &[&str]) -> Self {
+    fn start_as(
+        program: &mut Command,
+        data: &Path,
+        database: &str,
+        options: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut child = program
             .args([
                 "serve",
@@ -65,6 +82,7 @@ impl Hub {
             .env("NO_COLOR", "1")
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("RUST_LOG", "info,hub::access=warn")
+            .envs(variables.iter().copied())
             .current_dir(data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

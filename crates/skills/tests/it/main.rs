@@ -15,6 +15,7 @@ mod packing;
 mod project;
 mod project_sources;
 mod running;
+mod seccomp_profile;
 mod signing;
 mod support;
 mod usage;

@@ -143,6 +143,63 @@ fn names_with_shell_characters_reach_no_shell() {
 }
 
 #[test]
+fn each_kind_of_error_has_its_code_beside_the_text() {
+    let mesh = Mesh::start();
+    mesh.skill("plain", "cat\n");
+    mesh.skill("fails", "echo 'busy: no, broken' >&2; exit 3\n");
+    mesh.skill("sleeps", "sleep 60\n");
+    mesh.skill("floods", "head -c 20000000 /dev/zero\n");
+    mesh.sandbox.write(
+        "skills/typed/SKILL.md",
+        "---\nname: typed\ndescription: Has a schema.\n---\n",
+    );
+    mesh.sandbox.write(
+        "skills/typed/skill.yaml",
+        "name: typed\nversion: 1.0.0\nentrypoints:\n  - name: one\n    command: scripts/one.sh\n    input-schema:\n\
+         \x20     type: object\n      required: [count, label]\n      properties: {count: {type: integer}, label: {type: string}}\n",
+    );
+    mesh.sandbox.write("skills/typed/scripts/one.sh", "cat\n");
+    let _worker = mesh.worker("a", "T", &["--timeout", "2000"]);
+    let agent = mesh.agent();
+    for (intent, code) in [
+        (r#"{"skill": "none"}"#, "no-matching-skill"),
+        (
+            r#"{"skill": "plain", "entry": "second"}"#,
+            "unknown-entry-point",
+        ),
+        (
+            r#"{"skill": "typed", "data": {"count": "x"}}"#,
+            "input-invalid",
+        ),
+        (r#"{"skill": "typed", "data": ""}"#, "input-missing"),
+        (r#"{"skill": "typed", "data": "x"}"#, "input-not-json"),
+        (r#"{"skill": "fails"}"#, "skill-crashed"),
+        (r#"{"skill": "sleeps"}"#, "skill-timed-out"),
+        (r#"{"skill": "floods"}"#, "result-too-large"),
+        (r#"{"skill": "plain", "data": "x"}"#, ""),
+    ] {
+        let reply = agent.call("T", intent);
+        assert_eq!(reply.code, code, "{intent}: {reply:?}");
+    }
+    agent.publish(
+        "T",
+        br#"{"request_id": "bad", "reply_to": "AGENT_REPLY_9f8e7d6c"}"#,
+    );
+    let reply = agent.hear();
+    assert_eq!(
+        (reply.id.as_str(), reply.code.as_str()),
+        ("bad", "bad-request")
+    );
+    for (skill, code, exit) in [("fails", "skill-crashed", 1), ("typed", "input-missing", 2)] {
+        let mut call = mesh.command(&["call", "T", "--skill", skill, "", "--json"]);
+        let ran = mesh.sandbox.finish(&mut call);
+        assert_eq!(ran.code(), exit, "{}", ran.stdout());
+        let said = format!("{}{}", ran.stdout(), ran.stderr());
+        assert!(said.contains(&format!("\"code\": \"{code}\"")), "{said}");
+    }
+}
+
+#[test]
 fn bad_json_is_answered_with_what_is_wrong() {
     let mesh = Mesh::start();
     mesh.skill("plain", "cat\n");

@@ -67,10 +67,20 @@ impl Process {
 
     /// SIGTERM; does not wait.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// The same with another signal.
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
+            .args(["-s", name])
             .arg(self.child.id().to_string())
             .status();
         assert!(sent.expect("kill runs").success());
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_none()
     }
 
     /// Its exit code, once it has ended by itself.
@@ -261,6 +271,8 @@ pub struct Reply {
     pub status: String,
     pub content: String,
     pub error: String,
+    /// Empty where there is none.
+    pub code: String,
 }
 
 impl Agent {
@@ -320,6 +332,7 @@ impl Agent {
             status: text("status"),
             content: text("content"),
             error: text("error"),
+            code: payload["code"].as_str().unwrap_or_default().to_owned(),
         }
     }
 

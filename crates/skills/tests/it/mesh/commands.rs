@@ -26,7 +26,7 @@ fn call_prints_the_answer_and_nothing_else() {
     let failed = call(&["call", "T", "--skill", "none", "x", "--json"]);
     assert_eq!(failed.code(), 1);
     let error = &failed.json()["error"];
-    assert_eq!(error["code"], "mesh-call-failed");
+    assert_eq!(error["code"], "no-matching-skill");
     assert!(
         error["message"]
             .as_str()

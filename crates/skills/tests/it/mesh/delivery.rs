@@ -108,6 +108,40 @@ fn sigterm_hands_on_what_does_not_end_in_time_and_exits_with_0() {
 }
 
 #[test]
+fn a_second_ctrl_c_cuts_the_drain_short_and_what_ran_is_handed_on() {
+    let mesh = Mesh::start();
+    mesh.held_skill();
+    let mut worker = mesh.worker("a", "T", &["--drain", "600"]);
+    let agent = mesh.agent();
+    agent.ask("T", "p1", &mesh.held_intent("g"));
+    assert_eq!(agent.hear().content, "begun by a\n");
+    worker.signal("INT");
+    until("it drains", || worker.log().contains("stopping:"));
+    assert!(worker.is_running(), "{}", worker.log());
+    worker.signal("INT");
+    assert_eq!(worker.ended(), Some(130), "{}", worker.log());
+    let _other = mesh.worker("b", "T", &[]);
+    assert_eq!(agent.hear().content, "begun by b\n");
+    mesh.open("g");
+    assert_eq!(last_of(&agent, "p1").content, "begun by b\nended by b\n");
+}
+
+#[test]
+fn a_second_sigterm_ends_a_proxy_that_waits_for_its_workers() {
+    let mut mesh = Mesh::with(&["--drain", "600"]);
+    mesh.held_skill();
+    let _worker = mesh.worker("a", "T", &[]);
+    let agent = mesh.agent();
+    agent.ask("T", "p1", &mesh.held_intent("g"));
+    assert_eq!(agent.hear().content, "begun by a\n");
+    mesh.proxy.terminate();
+    until("it drains", || mesh.proxy.log().contains("stopping:"));
+    assert!(mesh.proxy.is_running(), "{}", mesh.proxy.log());
+    mesh.proxy.terminate();
+    assert_eq!(mesh.proxy.ended(), Some(143), "{}", mesh.proxy.log());
+}
+
+#[test]
 fn kill_9_of_a_worker_has_another_answer_and_leaves_no_orphan() {
     let mesh = Mesh::start();
     let sleep = long_sleep();

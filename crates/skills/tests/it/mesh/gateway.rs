@@ -115,6 +115,81 @@ fn up_runs_the_examples_and_what_is_published_in_its_newest_version() {
     assert_eq!(up.ended(), Some(0), "{}", up.log());
 }
 
+/// The commands of a page's section, each with the comment below it, which shows what comes back.
+fn examples_of(page: &str, section: &str) -> Vec<(String, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs")
+        .join(page);
+    let text = std::fs::read_to_string(path).expect("the page");
+    let text = text.split(section).nth(1).expect("the section");
+    let text = text.split("\n## ").next().expect("its end");
+    let blocks = text.split("```sh\n").skip(1);
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in blocks.flat_map(|block| block.split("```").next().unwrap_or_default().lines()) {
+        match line.strip_prefix('#') {
+            Some(shown) => found.last_mut().expect("a command").1 += &format!("{}\n", shown.trim()),
+            None if line.starts_with("curl ") => found.push((line.to_owned(), String::new())),
+            None if !line.is_empty() => {
+                found.last_mut().expect("a command").0 += &format!("\n{line}")
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+/// Names of members, as they stand in a text that may be cut short with `…`.
+fn members(text: &str) -> Vec<&str> {
+    let parts: Vec<&str> = text.split('"').collect();
+    let names = parts.windows(2).filter(|pair| pair[1].starts_with(':'));
+    names.map(|pair| pair[0]).collect()
+}
+
+#[test]
+fn the_examples_of_running_skills_in_the_api_page_do_what_they_show() {
+    let sandbox = Sandbox::new();
+    let (_up, url, token) = up(&sandbox);
+    sandbox.write("table.csv", "name,age\nalice,30\nbob,41\n");
+    let examples = examples_of("api.md", "## Running skills");
+    assert_eq!(examples.len(), 6, "{examples:?}");
+    let shown_id = "01a1fe0c-5b1e-7c1d-9a57-0f2f5d1c9b11";
+    let mut id = String::new();
+    for (command, shown) in examples {
+        let ran = std::process::Command::new("sh")
+            .args(["-c", &command.replace(shown_id, &id)])
+            .current_dir(sandbox.project())
+            .env("HUB", &url)
+            .env("TOKEN", &token)
+            .output()
+            .expect("a shell");
+        let said = String::from_utf8(ran.stdout).expect("text");
+        assert!(ran.status.success(), "{command}: {said}");
+        assert!(!said.contains("\"code\":"), "a problem: {command}: {said}");
+        for member in members(&shown) {
+            assert!(
+                said.contains(&format!("\"{member}\":")) || member == "chunk",
+                "{command}: no `{member}` in {said}"
+            );
+        }
+        for line in shown
+            .lines()
+            .filter(|line| line.starts_with("event: result"))
+        {
+            assert!(said.contains(line), "{command}: no `{line}` in {said}");
+        }
+        if shown.starts_with("HTTP/1.1 202") {
+            assert!(said.starts_with("HTTP/1.1 202 Accepted\r\n"), "{said}");
+            let location = said
+                .lines()
+                .find_map(|line| line.strip_prefix("location: "));
+            let path = location.expect("a location").trim();
+            id = path.rsplit('/').next().expect("an id").to_owned();
+            assert_eq!(path, format!("/api/v1/invocations/{id}"));
+        }
+    }
+    assert!(!id.is_empty());
+}
+
 #[test]
 fn what_was_accepted_outlives_a_killed_hub() {
     let sandbox = Sandbox::new();

@@ -9,3 +9,4 @@ mod gateway;
 mod limits;
 mod nats;
 mod reload;
+mod tracing;
