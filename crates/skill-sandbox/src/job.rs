@@ -26,8 +26,10 @@ pub struct Job {
     pub grants: Grants,
     /// Says that `program` is CPython 3.9 or later and the first argument a script: then it may be
     /// run by an interpreter that is kept warm for this skill and forks for each job, which saves
-    /// the start and the usual imports. Needs the full level and `/proc`; elsewhere, and where the
-    /// interpreter does not play along, the program is started as ever.
+    /// the start, the script's imports of the standard library, and its compilation. Not where a
+    /// variable makes interpreters run other code when they start, such as `PYTHONPATH`. Needs the
+    /// full level and `/proc`; elsewhere, and where the interpreter does not play along, the
+    /// program is started as ever.
     pub warm_python: bool,
     /// Gets output as it comes. What it has got is at most the output limit.
     pub progress: Option<UnboundedSender<Chunk>>,

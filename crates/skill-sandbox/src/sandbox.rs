@@ -18,7 +18,11 @@ use crate::wire::{Python, Setup, Shown};
 const IDLE_PER_SLOT: usize = 4;
 
 /// Beginnings of the variables that an interpreter and its libraries read when they start.
-const READ_AT_START: &[&[u8]] = &[b"PYTHON", b"LANG", b"LC_", b"LD_", b"MALLOC_", b"GLIBC_"];
+const READ_AT_START: &[&[u8]] = &[b"PYTHON", b"LANG", b"LC_", b"MALLOC_", b"GLIBC_"];
+
+/// Variables with which an interpreter runs code of the skill's, or of a job's before, when it starts.
+/// What is shared by jobs must not.
+const RUNS_AT_START: &[&[u8]] = &[b"PYTHONPATH", b"PYTHONHOME", b"PYTHONUSERBASE", b"LD_"];
 
 /// Runs jobs, as many at the same time as it has slots. Each is isolated from the others.
 pub struct Sandbox {
@@ -150,10 +154,16 @@ impl Sandbox {
         }
         let mut startup = Vec::new();
         for (name, value) in &job.environment {
-            let is_read = READ_AT_START
-                .iter()
-                .any(|read| name.as_encoded_bytes().starts_with(read));
-            if is_read {
+            let begins = |beginnings: &[&[u8]]| {
+                let name = name.as_encoded_bytes();
+                beginnings
+                    .iter()
+                    .any(|beginning| name.starts_with(beginning))
+            };
+            if begins(RUNS_AT_START) {
+                return None;
+            }
+            if begins(READ_AT_START) {
                 startup.push((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
             }
         }

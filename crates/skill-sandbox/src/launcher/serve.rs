@@ -21,7 +21,7 @@ use super::family::{Family, memory_used, tasks_of};
 use super::isolate::Identity;
 use super::spawn::{OwnConfinement, Plan, Stack, spawn};
 use super::tree;
-use super::zygote::{Script, Zygote};
+use super::zygote::{Script, Spare, Zygote};
 use crate::job::Limits;
 use crate::outcome::Ended;
 use crate::sys;
@@ -64,7 +64,9 @@ pub fn serve(
             Some((Request::Stop, _)) => {}
             Some((Request::Setup(_), _)) => return Err(io::Error::other("set up twice")),
             Some((Request::Run(run), streams)) => {
-                if !server.run(&run, streams)? || !server.restore() {
+                let goes_on = server.run(&run, &streams)?;
+                drop(streams);
+                if !goes_on || !server.restore() {
                     return Ok(());
                 }
                 wire::send_reply(socket, &Reply::Idle)?;
@@ -91,9 +93,10 @@ impl Scheduling {
 }
 
 /// A job's first process.
-#[derive(Clone, Copy)]
 struct Leader {
     process: Pid,
+    /// Readable when it has ended.
+    watch: OwnedFd,
     /// Whether it is the warm interpreter's child instead of this process's.
     warm: bool,
 }
@@ -132,6 +135,13 @@ impl Server<'_> {
         zygote.map_or(self.state.family, |zygote| Family::Beside(zygote.process))
     }
 
+    /// Goes on without the warm interpreter, and ends with this job.
+    fn without_zygote(&mut self) -> io::Result<()> {
+        self.zygote = None;
+        self.spoilt = true;
+        self.state.family.end().map(drop)
+    }
+
     /// Ends whatever the job has left.
     fn end(&mut self) -> io::Result<u32> {
         if let Some(killed) = self.family().end_beside()? {
@@ -143,17 +153,25 @@ impl Server<'_> {
     }
 
     /// One job, from start to complete end; false when the caller is gone.
-    fn run(&mut self, run: &Run, streams: Vec<OwnedFd>) -> io::Result<bool> {
+    fn run(&mut self, run: &Run, streams: &[OwnedFd]) -> io::Result<bool> {
         let before = cpu_used()?;
-        let leader = match self.start(run, streams) {
-            Ok(leader) => leader,
-            Err(error) => {
-                wire::send_reply(self.socket, &Reply::NotStarted(error.to_string()))?;
-                return Ok(true);
+        let (warm, waited, leftover_processes) = loop {
+            let leader = match self.start(run, streams) {
+                Ok(leader) => leader,
+                Err(error) => {
+                    wire::send_reply(self.socket, &Reply::NotStarted(error.to_string()))?;
+                    return Ok(true);
+                }
+            };
+            let waited = self.wait(&leader, &run.limits);
+            let leftover_processes = self.end()?;
+            if !leader.warm || !self.zygote.as_ref().is_some_and(Zygote::has_unread) {
+                break (leader.warm, waited, leftover_processes);
             }
+            // The child that was to become the job had died. Nothing of it has happened, and the
+            // next child would take it for its own.
+            self.without_zygote()?;
         };
-        let waited = self.wait(leader, &run.limits);
-        let leftover_processes = self.end()?;
         let Some((mut ended, cpu_beside)) = waited? else {
             return Ok(false);
         };
@@ -177,18 +195,16 @@ impl Server<'_> {
                 ended,
                 cpu,
                 leftover_processes,
-                warm: leader.warm,
+                warm,
             },
         )?;
         Ok(true)
     }
 
-    fn start(&mut self, run: &Run, streams: Vec<OwnedFd>) -> io::Result<Leader> {
-        let stdio = <[OwnedFd; 3]>::try_from(streams).map_err(|given| {
-            io::Error::other(format!("three streams needed, {} given", given.len()))
+    fn start(&mut self, run: &Run, streams: &[OwnedFd]) -> io::Result<Leader> {
+        let stdio = <&[OwnedFd; 3]>::try_from(streams).map_err(|_| {
+            io::Error::other(format!("three streams needed, {} given", streams.len()))
         })?;
-        let directory = self.state.directory.as_ref();
-        let directory = directory.ok_or_else(|| io::Error::other("this launcher has no skill"))?;
         let mut environment = run.environment.clone();
         for name in &run.scratch_variables {
             let mut variable = name.as_bytes().to_vec();
@@ -205,23 +221,24 @@ impl Server<'_> {
                 limits: &limits,
             };
             // What it did not take, such as because a job has harmed it, is started as ever.
-            if let Ok(process) = zygote.run(&script, &stdio) {
+            if let Ok(Spare { process, watch }) = zygote.run(&script, stdio) {
                 return Ok(Leader {
                     process,
+                    watch,
                     warm: true,
                 });
             }
-            self.state.family.end()?;
-            self.zygote = None;
-            self.spoilt = true;
+            self.without_zygote()?;
         }
+        let directory = self.state.directory.as_ref();
+        let directory = directory.ok_or_else(|| io::Error::other("this launcher has no skill"))?;
         let own = self.state.own.as_ref();
         let process = spawn(
             &Plan {
                 program: &run.program,
                 args: &run.args,
                 environment: &environment,
-                stdio: &stdio,
+                stdio,
                 directory: directory.as_fd(),
                 limits: &limits,
                 confinement: own.map(|own| OwnConfinement {
@@ -234,6 +251,7 @@ impl Server<'_> {
         )?;
         Ok(Leader {
             process,
+            watch: sys::pidfd(process)?,
             warm: false,
         })
     }
@@ -251,15 +269,14 @@ impl Server<'_> {
 
     /// Waits for the job's first process; none when the caller is gone. Others may live on.
     /// With the time that this process does not see, because it is not the leader's parent.
-    fn wait(&mut self, leader: Leader, limits: &Limits) -> io::Result<Option<(Ended, Duration)>> {
-        let watch = sys::pidfd(leader.process)?;
+    fn wait(&mut self, leader: &Leader, limits: &Limits) -> io::Result<Option<(Ended, Duration)>> {
         let mut end = Instant::now().checked_add(limits.wall);
         let mut look = self.state.watched.then(|| Instant::now() + WATCH_EVERY);
         let mut reason = None;
         loop {
             let mut events = [
                 PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
-                PollFd::new(watch.as_fd(), PollFlags::POLLIN),
+                PollFd::new(leader.watch.as_fd(), PollFlags::POLLIN),
             ];
             match poll(&mut events, timeout(end.into_iter().chain(look).min())) {
                 Ok(_) | Err(Errno::EINTR) => {}
@@ -308,7 +325,7 @@ impl Server<'_> {
         }
     }
 
-    fn kill(&mut self, leader: Leader) -> io::Result<(Ended, Duration)> {
+    fn kill(&mut self, leader: &Leader) -> io::Result<(Ended, Duration)> {
         self.family().signal(leader.process, Signal::SIGKILL)?;
         // Not through the family: it may be unable to look.
         match kill(leader.process, Signal::SIGKILL) {
@@ -318,7 +335,7 @@ impl Server<'_> {
     }
 
     /// How the leader ended, which it has or is about to.
-    fn reap(&mut self, leader: Leader) -> io::Result<(Ended, Duration)> {
+    fn reap(&mut self, leader: &Leader) -> io::Result<(Ended, Duration)> {
         if !leader.warm {
             return Ok((ended(leader.process)?, Duration::ZERO));
         }
@@ -337,8 +354,8 @@ impl Server<'_> {
         Ok((ended(leader.process)?, Duration::ZERO))
     }
 
-    /// Whether the next job finds everything as this one did.
-    fn restore(&self) -> bool {
+    /// Whether the next job finds everything as this one did. Nothing of the last one lives.
+    fn restore(&mut self) -> bool {
         let as_before =
             |process: Pid| Scheduling::of(process).is_ok_and(|now| now == self.as_started);
         !self.spoilt
@@ -349,6 +366,11 @@ impl Server<'_> {
                 .zygote
                 .as_ref()
                 .is_none_or(|zygote| as_before(zygote.process))
+            // Only now: it looks as its parent does.
+            && self
+                .zygote
+                .as_mut()
+                .is_none_or(|zygote| zygote.fork_ahead().is_ok())
     }
 }
 

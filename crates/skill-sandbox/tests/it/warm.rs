@@ -1,11 +1,16 @@
 //! Python scripts from a warm interpreter: the same answers, the same walls.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use skill_sandbox::{Ended, Job, Outcome};
 
-use crate::support::{SECRET, Scene, contained, marker, processes_with, text};
+use crate::support::{
+    SECRET, Scene, contained, eventually, marker, own_number, processes_with, text,
+};
 
 const PYTHON: &str = "/usr/bin/python3";
 
@@ -17,7 +22,13 @@ impl Scene {
     }
 
     fn warm(&self, source: &str, args: &[&str]) -> Job {
-        let path = self.script("script.py", source);
+        self.script("script.py", source);
+        self.warm_again(args)
+    }
+
+    /// The script that is there.
+    fn warm_again(&self, args: &[&str]) -> Job {
+        let path = self.skill.join("script.py");
         let mut all = vec![path.to_str().expect("text")];
         all.extend(args);
         let mut job = self.job(PYTHON, &all);
@@ -58,6 +69,9 @@ async fn a_warm_script_answers_as_a_cold_one(scene: Scene) {
         "import signal; print([s for s in range(1, 65) if signal.getsignal(s) not in (None, signal.SIG_DFL)], signal.pthread_sigmask(0, []))",
         "import os; print([fd for fd in range(256) if os.path.exists(f'/proc/self/fd/{fd}')] if os.path.exists('/proc/self') else '')",
         "import os\nos.close(1)\nprint('lost')",
+        "import os, sys; print([stream.seekable() for stream in (sys.stdin, sys.stdout, sys.stderr)], sys.stdin.tell(), os.lseek(0, 0, os.SEEK_CUR))",
+        "import os, threading; print(threading.main_thread().native_id == os.getpid(), threading.active_count())",
+        "x = 1 is 1\nprint('\\d')",
     ];
     for script in scripts {
         let job = |warm: bool| {
@@ -87,13 +101,12 @@ async fn a_warm_script_answers_as_a_cold_one(scene: Scene) {
 contained!(variables_that_python_reads_at_its_start_count);
 async fn variables_that_python_reads_at_its_start_count(scene: Scene) {
     for (name, value) in [
-        ("PYTHONPATH", "/nowhere"),
         ("PYTHONOPTIMIZE", "2"),
         ("PYTHONUTF8", "0"),
         ("LC_ALL", "POSIX"),
         ("PYTHONHASHSEED", "3"),
     ] {
-        let script = "import sys; print('/nowhere' in sys.path, sys.flags.optimize, sys.flags.utf8_mode, sys.stdout.encoding, sys.flags.hash_randomization)";
+        let script = "import sys; print(sys.flags.optimize, sys.flags.utf8_mode, sys.stdout.encoding, sys.flags.hash_randomization)";
         let job = |warm: bool| {
             let mut job = scene.warm(script, &[]);
             job.environment.push((name.into(), value.into()));
@@ -109,12 +122,192 @@ async fn variables_that_python_reads_at_its_start_count(scene: Scene) {
     }
 }
 
+contained!(what_makes_an_interpreter_run_other_code_is_not_kept_warm);
+async fn what_makes_an_interpreter_run_other_code_is_not_kept_warm(scene: Scene) {
+    let modules = scene.skill.join("modules");
+    std::fs::create_dir(&modules).expect("a folder");
+    let source = "import builtins, os; builtins.customized_by = os.getpid()";
+    std::fs::write(modules.join("usercustomize.py"), source).expect("a module");
+    std::fs::write(modules.join("sitecustomize.py"), source).expect("a module");
+    let script = "import builtins, os; print(builtins.customized_by == os.getpid())";
+    for _ in 0..2 {
+        let mut job = scene.warm(script, &[]);
+        let path = modules.clone().into_os_string();
+        job.environment.push(("PYTHONPATH".into(), path));
+        let outcome = scene.run(job).await;
+        assert_eq!(text(&outcome.stdout.bytes), "True\n");
+        assert!(!outcome.warm);
+    }
+}
+
+/// As long as a script has to lie unchanged until it is compiled ahead, and a little longer.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+}
+
+contained!(a_script_that_is_compiled_ahead_answers_as_ever);
+async fn a_script_that_is_compiled_ahead_answers_as_ever(scene: Scene) {
+    let source = "
+import sys
+x = 1 is 1
+print(sys._getframe().f_code.co_filename == __file__, '\\d', __name__)
+def f(): raise ValueError(sys.argv[1])
+f()
+";
+    let mut cold = scene.warm(source, &["a"]);
+    cold.warm_python = false;
+    let cold = scene.run(cold).await;
+    settle().await;
+    for _ in 0..3 {
+        let warm = scene.run_warm(scene.warm_again(&["a"])).await;
+        assert_eq!(warm.ended, cold.ended);
+        assert_eq!(text(&warm.stdout.bytes), text(&cold.stdout.bytes));
+        assert_eq!(text(&warm.stderr.bytes), text(&cold.stderr.bytes));
+    }
+}
+
+contained!(a_script_that_changes_is_never_run_as_it_was);
+async fn a_script_that_changes_is_never_run_as_it_was(scene: Scene) {
+    let of = |word: &str| format!("# {}\nprint('{word}')\n", " ".repeat(20));
+    for word in ["one", "two"] {
+        scene.script("script.py", &of(word));
+        settle().await;
+        for _ in 0..3 {
+            let outcome = scene.run_warm(scene.warm_again(&[])).await;
+            assert_eq!(text(&outcome.stdout.bytes), format!("{word}\n"));
+        }
+    }
+    // And while it is used, by a file in its place and in place.
+    for word in ["six", "ten"] {
+        let other = scene.script("other.py", &of(word));
+        std::fs::rename(other, scene.skill.join("script.py")).expect("renamed");
+        let outcome = scene.run_warm(scene.warm_again(&[])).await;
+        assert_eq!(text(&outcome.stdout.bytes), format!("{word}\n"));
+    }
+    for word in ["red", "sky"] {
+        scene.script("script.py", &of(word));
+        let outcome = scene.run_warm(scene.warm_again(&[])).await;
+        assert_eq!(text(&outcome.stdout.bytes), format!("{word}\n"));
+    }
+}
+
+contained!(a_job_that_may_write_its_script_cannot_hide_that_it_did);
+async fn a_job_that_may_write_its_script_cannot_hide_that_it_did(scene: Scene) {
+    let folder = scene.neighbour_folder("writable");
+    let path = folder.join("script.py");
+    let source = "
+import os, sys
+source = open(__file__).read()
+before = os.stat(__file__)
+with open(__file__, 'r+') as file: file.write(source.replace('WORD = 1', 'WORD = 2'))
+# Only its owner may, and not at the degraded level.
+try: os.utime(__file__, ns=(before.st_atime_ns, before.st_mtime_ns))
+except PermissionError: pass
+WORD = 1
+print(WORD)
+";
+    std::fs::write(&path, source).expect("a script");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).expect("its mode");
+    let job = |scene: &Scene| {
+        let mut job = scene.job(PYTHON, &[path.to_str().expect("text")]);
+        job.warm_python = true;
+        job.grants.write = vec![folder.clone()];
+        job
+    };
+    settle().await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let outcome = scene.run_warm(job(&scene)).await;
+        seen.push(text(&outcome.stdout.bytes));
+    }
+    assert_eq!(seen, ["1\n", "2\n", "2\n"]);
+}
+
+contained!(modules_beside_a_script_come_before_the_standard_library);
+async fn modules_beside_a_script_come_before_the_standard_library(scene: Scene) {
+    let source = "import helper, csv, json, argparse, struct\nprint(helper.VALUE, 'reader' in dir(csv), getattr(struct, 'OWN', None), json.dumps(1), getattr(argparse, 'OWN', None))";
+    scene.script("helper.py", "import csv, shutil\nVALUE = csv.__name__");
+    let answers = async |scene: &Scene, expected: &str| {
+        settle().await;
+        for _ in 0..3 {
+            let outcome = scene.run_warm(scene.warm_again(&[])).await;
+            assert_eq!(text(&outcome.stderr.bytes), "");
+            assert_eq!(text(&outcome.stdout.bytes), expected);
+        }
+    };
+    scene.script("script.py", source);
+    answers(&scene, "csv True None 1 None\n").await;
+    // Said whenever it is imported, by whoever imports it.
+    scene.script(
+        "argparse.py",
+        "import os\nOWN = 'own'\nprint(os.getpid() == os.getsid(0), end=' ')",
+    );
+    answers(&scene, "True csv True None 1 own\n").await;
+    std::fs::remove_file(scene.skill.join("argparse.py")).expect("removed");
+    scene.script(
+        "struct.py",
+        "from _struct import *\nfrom _struct import _clearcache\nOWN = 2",
+    );
+    answers(&scene, "csv True 2 1 None\n").await;
+}
+
+contained!(no_other_job_lives_beside_a_warm_script);
+async fn no_other_job_lives_beside_a_warm_script(scene: Scene) {
+    let script = "import os\nprint(sorted(map(int, filter(str.isdigit, os.listdir('/proc')))) == sorted((1, os.getppid(), os.getpid())) if os.getppid() else '')";
+    for _ in 0..3 {
+        let outcome = scene.run_warm(scene.warm(script, &[])).await;
+        if outcome.warm {
+            assert_eq!(text(&outcome.stdout.bytes), "True\n");
+        }
+    }
+}
+
+contained!(a_child_that_dies_before_its_job_is_replaced);
+async fn a_child_that_dies_before_its_job_is_replaced(scene: Scene) {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+        let mut job = scene.warm("import sys; print(sys.stdin.read())", &[]);
+        job.stdin = b"the first".to_vec();
+        scene.run_warm(job.clone()).await;
+        if !scene.is_full() {
+            return;
+        }
+        // The one that waits is the interpreter's child, which has no other.
+        eventually("a child that waits", || last_descendant().is_some()).await;
+        let waiting = last_descendant().expect("a child");
+        nix::sys::signal::kill(Pid::from_raw(waiting), signal).expect("ended");
+        job.stdin = b"the second".to_vec();
+        let outcome = scene.run(job.clone()).await;
+        assert_eq!(text(&outcome.stdout.bytes), "the second\n");
+        assert_eq!(outcome.ended, Ended::Exited(0));
+        job.stdin = b"the third".to_vec();
+        let outcome = scene.run_warm(job).await;
+        assert_eq!(text(&outcome.stdout.bytes), "the third\n");
+    }
+}
+
+/// The end of the line of children: launcher, its inner process, interpreter, the child that waits.
+fn last_descendant() -> Option<i32> {
+    const DEPTH: usize = 4;
+    let child_of = |parent: i32| -> Option<i32> {
+        let entries = std::fs::read_dir("/proc").ok()?;
+        let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let mut children = numbers.filter(|number: &i32| {
+            let status = std::fs::read_to_string(format!("/proc/{number}/status"));
+            let status = status.unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+            line.and_then(|parent| parent.trim().parse().ok()) == Some(parent)
+        });
+        children.next()
+    };
+    (0..DEPTH).try_fold(own_number(), |parent, _| child_of(parent))
+}
+
 contained!(a_warm_script_leaves_nothing_to_the_next);
 async fn a_warm_script_leaves_nothing_to_the_next(scene: Scene) {
     let script = "
 import builtins, json, os, random, sys
 print(hasattr(json, 'stain'), hasattr(builtins, 'stain'), 'stain' in sys.modules, 'stain' in os.environ, os.listdir(os.environ['TMPDIR']))
-print(random.random(), os.getpid(), file=sys.stderr)
+print(random.random(), file=sys.stderr)
 json.stain = builtins.stain = 1
 sys.modules['stain'] = json
 os.environ['stain'] = '1'
