@@ -48,4 +48,4 @@ pub mod proxy;
 pub mod queue;
 pub mod transport;
 pub mod worker;
-mod zmtp;
+pub mod zmtp;

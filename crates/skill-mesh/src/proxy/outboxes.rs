@@ -78,9 +78,20 @@ impl Outboxes {
         self.boxes.get(&to).map_or(0, |outbox| outbox.out.len())
     }
 
+    /// Whether there was no room for all of it.
+    pub(super) fn is_stuck(&self, to: ConnectionId) -> bool {
+        let outbox = self.boxes.get(&to);
+        outbox.is_some_and(|outbox| !outbox.fresh && !outbox.out.is_empty())
+    }
+
     /// Everybody's.
     pub(super) fn is_empty(&self) -> bool {
         self.boxes.values().all(|outbox| outbox.out.is_empty())
+    }
+
+    /// Whether something was added that was not tried to be written.
+    pub(super) fn is_fresh(&self) -> bool {
+        !self.fresh.is_empty()
     }
 
     /// Writes what was added.

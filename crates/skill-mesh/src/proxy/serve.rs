@@ -1,5 +1,5 @@
 //! The proxy's connections. One thread serves all of them: what is read is acted upon at once, and what
-//! comes of it is written before anything else is read, so that a message crosses no thread.
+//! comes of it is written when all that was readable has been read, so that a message crosses no thread.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -67,6 +67,8 @@ struct Server {
     began: Instant,
     heartbeat: Heartbeat,
     last: Cell<ConnectionId>,
+    /// Told when there is something to write.
+    fresh: Notify,
     /// When the clock is looked at next, and who is told that it should be earlier.
     armed: Cell<Moment>,
     earlier: Notify,
@@ -94,12 +96,14 @@ pub(super) fn run(
             began: Instant::now(),
             heartbeat,
             last: Cell::new(0),
+            fresh: Notify::new(),
             armed: Cell::new(Moment::ZERO),
             earlier: Notify::new(),
             stopping: Cell::new(false),
         });
         let publishers = TcpListener::from_std(publishers)?;
         let subscribers = TcpListener::from_std(subscribers)?;
+        spawn_local(server.clone().write());
         spawn_local(accept(server.clone(), publishers, Side::Publishers));
         spawn_local(accept(server.clone(), subscribers, Side::Subscribers));
         server.keep_time(stop).await;
@@ -129,13 +133,24 @@ impl Server {
         self.began.elapsed()
     }
 
-    /// Acts, and sends what comes of it.
+    /// Writes what the turns before have added. It has its own turn behind all connections that were
+    /// readable, so that under load many messages leave in one call.
+    async fn write(self: Rc<Self>) {
+        loop {
+            self.fresh.notified().await;
+            self.state.borrow_mut().outboxes.flush();
+        }
+    }
+
+    /// Acts, and has what comes of it sent.
     fn turn<T>(&self, act: impl FnOnce(&mut dyn Rule, Moment, &mut Outboxes) -> T) -> T {
         let state = &mut *self.state.borrow_mut();
         let now = self.now();
         let result = act(&mut *state.rule, now, &mut state.outboxes);
         state.rule.settle(now, &mut state.outboxes);
-        state.outboxes.flush();
+        if state.outboxes.is_fresh() {
+            self.fresh.notify_one();
+        }
         if self.stopping.get() || state.rule.next() < self.armed.get() {
             self.earlier.notify_one();
         }
@@ -218,7 +233,7 @@ impl Server {
         // What came along with the greeting.
         self.act(id, side, connection)?;
         loop {
-            let full = self.state.borrow().outboxes.waiting(id) > 0;
+            let full = self.state.borrow().outboxes.is_stuck(id);
             tokio::select! {
                 biased;
                 // First: a peer whose answer lies here unread is not silent.

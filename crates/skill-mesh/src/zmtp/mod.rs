@@ -13,7 +13,8 @@ mod handshake;
 
 pub(crate) use connection::{Connection, Heart, Outgoing, answer};
 pub(crate) use endpoint::Endpoint;
-pub(crate) use frame::{Item, put_message, put_single};
+pub use frame::{Decoder, Item, Malformed};
+pub(crate) use frame::{put_message, put_single};
 pub(crate) use handshake::Role;
 
 /// A subscription (`true`) or its end, and the prefix of topics that it is about; none where the item is
