@@ -453,6 +453,23 @@ print('harmed')
         let next = scene.run_warm(scene.warm("print('next')", &[])).await;
         assert_eq!(text(&next.stdout.bytes), "next\n");
     }
+    // What the job leaves goes on until it is ended.
+    let script = "
+import os, signal
+interpreter = os.getppid()
+if os.fork() == 0:
+    while True:
+        try: os.kill(interpreter, signal.SIGSTOP)
+        except PermissionError: break
+    os._exit(0)
+print('stopped')
+";
+    let Some(outcome) = scene.leaves_none(scene.warm(script, &[])).await else {
+        return;
+    };
+    assert_eq!(text(&outcome.stdout.bytes), "stopped\n");
+    let next = scene.run_warm(scene.warm("print('next')", &[])).await;
+    assert_eq!(text(&next.stdout.bytes), "next\n");
     let slow = "import os\nos.sched_setaffinity(os.getppid(), {0}) if os.getppid() else None";
     scene
         .run_warm(scene.warm(
