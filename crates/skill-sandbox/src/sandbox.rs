@@ -14,7 +14,8 @@ use crate::slot::{Launcher, Started};
 use crate::wire::{Python, Setup, Shown};
 
 /// Idle launchers that are kept per slot: more than one, so that two skills in turn do not drive
-/// each other's out. One costs two processes of about 2 MB each.
+/// each other's out. One costs two processes of about 2 MB each, and one that keeps an interpreter warm
+/// two more, of 10 MB and 1 MB.
 const IDLE_PER_SLOT: usize = 4;
 
 /// Beginnings of the variables that an interpreter and its libraries read when they start.

@@ -130,8 +130,8 @@ def prepare(known, script):
         if time.time_ns() - changed > SETTLED_NS:
             known[script] = identity, code, shadowed(beside)
     except Exception:
-        # The child meets it, and says so in its own output.
-        pass
+        # The child meets it as well, and it is the job's to say.
+        known.pop(script, None)
     gc.collect()
     gc.freeze()
 
@@ -156,14 +156,16 @@ def identity_of(script, beside):
 
 def compiled(path):
     """None where compiling has something to say: that is for the job's own output."""
-    with open(path, "rb") as file:
-        source = file.read(SOURCE_BYTES_MAX + 1)
-    if len(source) > SOURCE_BYTES_MAX:
-        return None
     stderr, sys.stderr = sys.stderr, io.StringIO()
     try:
+        with open(path, "rb") as file:
+            source = file.read(SOURCE_BYTES_MAX + 1)
+        if len(source) > SOURCE_BYTES_MAX:
+            return None
         code = compile(source, path, "exec", dont_inherit=True)
         return None if sys.stderr.getvalue() else code
+    except Exception:
+        return None
     finally:
         sys.stderr = stderr
 

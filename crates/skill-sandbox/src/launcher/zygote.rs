@@ -111,6 +111,8 @@ impl Zygote {
 
     /// Has it prepare for this script, and fork a child. Nothing of a job may live.
     fn fork(&mut self, script: &Path) -> io::Result<Spare> {
+        // The last job may have stopped it.
+        kill(self.process, Signal::SIGCONT)?;
         let script = script.as_os_str().as_bytes();
         let mut message = vec![FORK];
         message.extend((script.len() as u32).to_le_bytes());

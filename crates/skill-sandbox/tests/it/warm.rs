@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use skill_format::Explain;
 use skill_sandbox::{Ended, Job, Outcome};
 
 use crate::support::{
@@ -453,6 +454,24 @@ print('harmed')
         let next = scene.run_warm(scene.warm("print('next')", &[])).await;
         assert_eq!(text(&next.stdout.bytes), "next\n");
     }
+    // What the job leaves goes on until it is ended.
+    let script = "
+import os, signal
+interpreter = os.getppid()
+if os.fork() == 0:
+    while True:
+        try: os.kill(interpreter, signal.SIGSTOP)
+        except PermissionError: break
+    os._exit(0)
+print('stopped')
+";
+    // Who does that may lose its own answer, but nobody else's.
+    match scene.sandbox.run(scene.warm(script, &[])).await {
+        Ok(outcome) => assert_eq!(text(&outcome.stdout.bytes), "stopped\n"),
+        Err(error) => assert_eq!(error.code(), "sandbox-launcher-lost"),
+    }
+    let next = scene.run_warm(scene.warm("print('next')", &[])).await;
+    assert_eq!(text(&next.stdout.bytes), "next\n");
     let slow = "import os\nos.sched_setaffinity(os.getppid(), {0}) if os.getppid() else None";
     scene
         .run_warm(scene.warm(
