@@ -194,6 +194,18 @@ pub struct WorkerArgs {
     /// Let skills use the network, whatever they declare
     #[arg(long)]
     pub allow_network: bool,
+    /// Folder for skills' Python packages [default: .cache/python in the user's folder]
+    #[arg(long, value_name = "DIR", env = "SKILLS_PYTHON_DIR")]
+    pub python_dir: Option<PathBuf>,
+    /// Let Python packages without wheels be built, which runs their code outside the sandbox
+    #[arg(long)]
+    pub allow_builds: bool,
+    /// Seconds that a starting worker waits for Python packages before it serves the skills that need none
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub prepare_wait: u64,
+    /// Seconds that preparing the Python packages of one skill may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub prepare_timeout: u64,
     /// Where to serve /metrics, /healthz and /readyz: a port, an address, or `off` [default: off]
     #[arg(long, value_name = "PORT|ADDRESS", env = "SKILLSCALE_METRICS_PORT")]
     pub metrics: Option<MetricsAddress>,

@@ -14,6 +14,7 @@ mod mesh;
 mod packing;
 mod project;
 mod project_sources;
+mod python;
 mod running;
 mod signing;
 mod support;

@@ -2,7 +2,7 @@
 //! which is written here from its protocol's text alone. `docs/mesh.md` says which test pins what.
 
 mod answers;
-mod bench;
+pub mod bench;
 mod commands;
 mod delivery;
 mod gateway;
