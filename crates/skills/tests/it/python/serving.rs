@@ -18,7 +18,7 @@ fn skill(mesh: &Mesh, name: &str, script: &str) {
 fn worker_command(mesh: &Mesh, options: &[&str]) -> Command {
     let mut command = mesh.command(&["--json", "worker", "--topic", "T", "--skills-dir", "skills"]);
     command.args(["--sandbox", "available", "--metrics", "127.0.0.1:0"]);
-    command.args(options);
+    command.args(options).env("WORKER_NAME", "a");
     command
 }
 

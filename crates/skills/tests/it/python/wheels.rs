@@ -28,8 +28,11 @@ impl<'a> Packages<'a> {
 
     /// With the real `uv`.
     pub fn by_uv(sandbox: &'a Sandbox) -> Self {
-        let uv = uv();
-        let folder = uv.parent().expect("a folder").display();
+        // Alone: beside it there may be an interpreter.
+        let folder = sandbox.home().join("tools");
+        fs::create_dir_all(&folder).expect("a folder");
+        std::os::unix::fs::symlink(uv(), folder.join("uv")).expect("a link");
+        let folder = folder.display();
         Self::new(sandbox, format!("{folder}:/usr/local/bin:/usr/bin:/bin"))
     }
 
