@@ -15,6 +15,8 @@
 //! Linux only, as the sandbox: elsewhere this crate is empty.
 #![cfg(target_os = "linux")]
 
+#[cfg(feature = "mesh")]
+mod advice;
 mod contain;
 #[cfg(feature = "mesh")]
 mod executor;
@@ -31,6 +33,8 @@ mod preparing;
 mod python;
 mod work;
 
+#[cfg(feature = "mesh")]
+pub use advice::{Advice, Advised, Advisor, Described, Unadvised};
 pub use contain::{Contained, NotContained, Packages, Rules};
 #[cfg(feature = "mesh")]
 pub use executor::SkillExecutor;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use skill_mesh::worker::Outcome;
 
+use crate::advice::QUESTIONS;
 use crate::executor::lap;
 
 const REQUESTS: &str = "skills_worker_requests_total";
@@ -27,6 +28,10 @@ pub fn describe() {
     describe_histogram!(
         PHASE_SECONDS,
         "Parts of that: match (which skill), prepare (check the input), wait (for a slot and a sandbox), run"
+    );
+    describe_counter!(
+        QUESTIONS,
+        "Questions to a model by outcome (chosen, none, remembered, failed, timed-out, paused)"
     );
     describe_counter!(
         LEFTOVERS,

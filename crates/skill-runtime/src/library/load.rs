@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use skill_client::python::PythonError;
 use skill_client::run::{EntryPoint, RunError, entry_points};
@@ -278,6 +278,7 @@ impl Part {
             members,
             matcher,
             left_out: self.left_out,
+            digest: OnceLock::new(),
         }
     }
 }

@@ -9,19 +9,20 @@ mod stamp;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use skill_client::index::IndexError;
 use skill_client::python::Environments;
 use skill_client::store::StoreError;
-use skill_format::{Explain, Fault, Place};
-use skill_mesh::matcher::{MatchError, Matcher};
+use skill_format::{Explain, Fault, Place, Sha256};
+use skill_mesh::matcher::{Match, MatchError, Matcher};
 
 pub(crate) use load::Loaded;
 use load::{Cached, Part, Way};
 use stamp::Stamp;
 
+use crate::advice::{self, Advice};
 use crate::preparing::Preparer;
 
 /// Where skills come from.
@@ -125,6 +126,8 @@ pub struct Snapshot {
     members: Vec<Member>,
     matcher: Matcher,
     left_out: Vec<LeftOut>,
+    /// Of what the skills say of themselves; made when it is first asked for.
+    digest: OnceLock<Sha256>,
 }
 
 /// A skill of a snapshot.
@@ -141,6 +144,16 @@ pub(crate) struct Choice<'a> {
     pub member: &'a Member,
     pub input: String,
     pub entry: Option<String>,
+}
+
+impl<'a> Choice<'a> {
+    fn of(members: &'a [Member], found: Match<'_>) -> Self {
+        Self {
+            member: &members[found.index],
+            input: found.input,
+            entry: found.entry,
+        }
+    }
 }
 
 impl Snapshot {
@@ -173,11 +186,42 @@ impl Snapshot {
 
     pub(crate) fn find(&self, intent: &str) -> Result<Choice<'_>, MatchError> {
         let found = self.matcher.find(intent)?;
-        Ok(Choice {
-            member: &self.members[found.index],
-            input: found.input,
-            entry: found.entry,
-        })
+        Ok(Choice::of(&self.members, found))
+    }
+
+    /// As [`Snapshot::find`], and by a model where words find nothing. The text of an error says what is there.
+    pub(crate) async fn find_advised(
+        &self,
+        intent: &str,
+        advice: Option<&Advice>,
+    ) -> Result<Choice<'_>, (MatchError, Option<String>)> {
+        let error = match (self.find(intent), advice) {
+            (Ok(choice), _) => return Ok(choice),
+            (Err(error @ MatchError::NothingFits { .. }), Some(_)) => error,
+            (Err(error), _) => return Err((error, None)),
+        };
+        let (Some(advice), false) = (advice, self.members.is_empty()) else {
+            return Err((error, None));
+        };
+        let task = skill_mesh::matcher::task_of(intent);
+        let candidates = self.matcher.candidates();
+        let word = match advice.choose(&task, self.digest(), candidates).await {
+            Ok(Some(name)) => match self.matcher.assign(intent, &name) {
+                Some(found) => return Ok(Choice::of(&self.members, found)),
+                // It was among those that the model was told.
+                None => "the model named a skill that is not here".to_owned(),
+            },
+            Ok(None) => "the model knows none that fits either".to_owned(),
+            Err(why) => format!("the model could not be asked: {why}"),
+        };
+        Err((error, Some(word)))
+    }
+
+    fn digest(&self) -> Sha256 {
+        let digest = self
+            .digest
+            .get_or_init(|| advice::digest(self.matcher.candidates()));
+        digest.clone()
     }
 }
 

@@ -20,6 +20,7 @@ use crate::cli::mesh::{WorkerArgs, WorkerSandbox};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::mesh::{Mesh, wall_clock};
+use crate::model;
 use crate::observing::{self, Report};
 use crate::wiring;
 
@@ -40,6 +41,7 @@ pub fn run(args: &WorkerArgs, context: &Context) -> Result<(), Failure> {
             Some(address) => Some((observing::listen(address).await?, recorder()?)),
             None => None,
         };
+        let advice = model::advice(&args.matching, context)?;
         let library = Arc::new(library(args, context)?);
         let sandbox = Arc::new(sandbox(args).await?);
         let stopping = CancellationToken::new();
@@ -74,7 +76,8 @@ pub fn run(args: &WorkerArgs, context: &Context) -> Result<(), Failure> {
         let mut topics = JoinSet::new();
         for (topic, end) in ends {
             let timeout = Duration::from_millis(args.timeout);
-            let executor = SkillExecutor::new(topic, library.clone(), sandbox.clone(), timeout);
+            let executor = SkillExecutor::new(topic, library.clone(), sandbox.clone(), timeout)
+                .with_advice(advice.clone());
             let stop = stopping.clone().cancelled_owned();
             topics.spawn(worker::run(end, Arc::new(executor), settings(args), stop));
         }

@@ -7,5 +7,6 @@ mod commands;
 mod delivery;
 mod gateway;
 mod limits;
+mod matching;
 mod nats;
 mod reload;
