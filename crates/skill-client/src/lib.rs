@@ -36,6 +36,8 @@ pub mod lockfile;
 mod near;
 pub mod outdated;
 pub mod project;
+#[cfg(unix)]
+pub mod python;
 pub mod resolver;
 #[cfg(unix)]
 pub mod run;

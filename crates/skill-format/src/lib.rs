@@ -22,6 +22,7 @@ mod lint;
 mod manifest;
 mod merge;
 mod name;
+pub mod python;
 mod range;
 mod schema;
 mod skill;

@@ -10,6 +10,7 @@ mod entrypoints;
 mod links;
 mod package;
 mod permissions;
+mod python;
 mod spec;
 
 use crate::diagnostic::{Diagnostic, Severity};
@@ -54,6 +55,7 @@ pub fn lint(tree: &SkillTree, folder_name: Option<&str>) -> Vec<Diagnostic> {
     package::check(&subject, &mut report);
     entrypoints::check(&subject, &mut report);
     permissions::check(&subject, &mut report);
+    python::check(&subject, &mut report);
     report.into_sorted()
 }
 

@@ -119,6 +119,44 @@ const NEAREST_MAX: usize = 3;
 /// Characters of a task in an error.
 const TASK_SHOWN: usize = 80;
 
+/// What an intent says.
+#[derive(Debug, Default)]
+struct Wish {
+    skill: Option<String>,
+    /// What is to be done, where no skill is named; else nothing.
+    task: String,
+    data: Option<String>,
+    entry: Option<String>,
+}
+
+impl Wish {
+    fn of(intent: &str) -> Self {
+        let in_words = || Self {
+            task: intent.to_owned(),
+            ..Self::default()
+        };
+        let Ok(Value::Object(object)) = serde_json::from_str(intent) else {
+            return in_words();
+        };
+        let text = |field: &str| object.get(field).and_then(Value::as_str).map(str::to_owned);
+        let (skill, task) = (text("skill"), text("task"));
+        if skill.is_none() && task.is_none() {
+            return in_words();
+        }
+        Self {
+            task: task.filter(|_| skill.is_none()).unwrap_or_default(),
+            skill,
+            data: object.get("data").map(as_text),
+            entry: text("entry"),
+        }
+    }
+}
+
+/// What an intent that names no skill asks for, without its data where those are apart.
+pub fn task_of(intent: &str) -> String {
+    Wish::of(intent).task
+}
+
 /// Chooses among candidates.
 #[derive(Debug)]
 pub struct Matcher {
@@ -135,26 +173,37 @@ impl Matcher {
         }
     }
 
+    /// All of them, in the order that they were given in.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// Has the skill of this name do what an intent without one asks for; `None` where there is none.
+    pub fn assign(&self, intent: &str, name: &str) -> Option<Match<'_>> {
+        let index = self.candidates.iter().position(|one| one.name == name)?;
+        let wish = Wish::of(intent);
+        let found = self.chosen(index, wish.data.unwrap_or(wish.task), 0.0);
+        Some(Match {
+            entry: wish.entry,
+            ..found
+        })
+    }
+
     /// Chooses the skill for an intent.
     ///
     /// # Errors
     /// When none is meant clearly; the message lists the nearest.
     pub fn find(&self, intent: &str) -> Result<Match<'_>, MatchError> {
-        let object = match serde_json::from_str(intent) {
-            Ok(Value::Object(object)) => object,
-            _ => return self.by_words(intent, intent.to_owned()),
-        };
-        let data = object.get("data").map(as_text);
-        let entry = object.get("entry").and_then(Value::as_str);
-        let found = match (object.get("skill"), object.get("task")) {
-            (Some(Value::String(name)), _) => self.by_name(name, data.unwrap_or_default()),
-            (_, Some(Value::String(task))) => {
-                self.by_words(task, data.unwrap_or_else(|| task.clone()))
+        let wish = Wish::of(intent);
+        let found = match &wish.skill {
+            Some(name) => self.by_name(name, wish.data.unwrap_or_default()),
+            None => {
+                let input = wish.data.unwrap_or_else(|| wish.task.clone());
+                self.by_words(&wish.task, input)
             }
-            _ => return self.by_words(intent, intent.to_owned()),
         };
         found.map(|found| Match {
-            entry: entry.map(str::to_owned),
+            entry: wish.entry,
             ..found
         })
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use skill_client::python::{Environment, Needs, PythonError};
 use skill_client::run::{EntryPoint, OUTPUT_BYTES_MAX, Prepared, RunError};
 use skill_format::{Explain, Fault, Manifest, Place};
 use skill_sandbox::{Grants, Job};
@@ -19,6 +20,13 @@ use crate::work::Work;
 /// Variables that lead to the scratch folder instead of where they lead outside.
 const SCRATCH_VARIABLES: [&str; 2] = ["HOME", "TMPDIR"];
 
+/// Folders with the system's programs, which every job sees.
+const SYSTEM: [&str; 2] = ["/usr", "/opt"];
+
+/// Finds the Python environment for what an entry point needs; `None` where the ordinary interpreter is
+/// enough. Gets the PATH that the skill will see.
+pub type Packages<'a> = &'a dyn Fn(&Needs, &OsStr) -> Result<Option<Environment>, Arc<PythonError>>;
+
 /// What holds for every skill of a run or a worker.
 pub struct Rules<'a> {
     /// Reads the caller's environment: a skill sees those variables that it declares.
@@ -27,6 +35,8 @@ pub struct Rules<'a> {
     pub cwd: &'a Path,
     /// Grant the whole network, whatever a skill declares.
     pub allow_network: bool,
+    /// Where Python packages come from.
+    pub packages: Packages<'a>,
 }
 
 /// Why an entry point cannot be made ready.
@@ -41,6 +51,9 @@ pub enum NotContained {
     /// Its WebAssembly module.
     #[error(transparent)]
     Module(#[from] ModuleError),
+    /// Its Python packages.
+    #[error(transparent)]
+    Packages(#[from] Arc<PythonError>),
 }
 
 impl NotContained {
@@ -49,6 +62,7 @@ impl NotContained {
             Self::Run(error) => error,
             Self::Permission(error) => error,
             Self::Module(error) => error,
+            Self::Packages(error) => &**error,
         }
     }
 }
@@ -71,6 +85,13 @@ impl Explain for NotContained {
     }
 }
 
+/// Folders of an environment that a job does not see by itself.
+fn to_show(packages: &Environment) -> Vec<PathBuf> {
+    let is_hidden = |folder: &&Path| !SYSTEM.iter().any(|system| folder.starts_with(system));
+    let folders = packages.folders().into_iter().filter(is_hidden);
+    folders.map(Path::to_owned).collect()
+}
+
 /// An entry point that is ready to be run.
 #[derive(Debug, Clone)]
 pub struct Contained {
@@ -80,6 +101,7 @@ pub struct Contained {
     /// Where it is a WebAssembly module: nothing is started then.
     module: Option<Arc<Compiled>>,
     grants: Grants,
+    packages: Option<Environment>,
 }
 
 impl Contained {
@@ -98,19 +120,43 @@ impl Contained {
             "PATH" => Some(search.clone()),
             _ => (rules.variable)(name),
         };
-        let prepared = Prepared::new(folder, manifest, entry, &variable)?;
+        let packages = match Needs::of(folder, manifest, &entry).map_err(Arc::new)? {
+            Some(needs) => (rules.packages)(&needs, OsStr::new(&search))?,
+            None => None,
+        };
+        let prepared = match &packages {
+            Some(packages) => {
+                Prepared::with_packages(folder, manifest, entry, &variable, packages)?
+            }
+            None => Prepared::new(folder, manifest, entry, &variable)?,
+        };
         let (program, arguments) = prepared.command_line();
         let module = if prepared.entry().is_module() {
             Some(Arc::new(Compiled::new(program, manifest)?))
         } else {
             None
         };
+        let mut grants =
+            permissions::grants(&manifest.permissions, rules.cwd, rules.allow_network)?;
+        grants.read.extend(packages.iter().flat_map(to_show));
+        // The warm interpreter is to run no code of anybody's before it forks.
+        let may_be_warm = packages
+            .as_ref()
+            .is_none_or(|one| !one.runs_code_at_start());
+        let python = python::command_line(program, arguments, OsStr::new(&search));
         Ok(Self {
             module,
-            python: python::command_line(program, arguments, OsStr::new(&search)),
-            grants: permissions::grants(&manifest.permissions, rules.cwd, rules.allow_network)?,
+            python: python.filter(|_| may_be_warm),
+            grants,
             prepared,
+            packages,
         })
+    }
+
+    /// A file that is there as long as its Python packages are.
+    #[cfg(feature = "mesh")]
+    pub(crate) fn packages_record(&self) -> Option<PathBuf> {
+        self.packages.as_ref().map(Environment::record)
     }
 
     /// Which entry point this is.

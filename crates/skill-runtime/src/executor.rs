@@ -10,6 +10,7 @@ use skill_mesh::worker::{self, Outcome, Progress};
 use skill_sandbox::{Chunk, Ended, Sandbox, SandboxError, Stream};
 use tokio::sync::mpsc;
 
+use crate::advice::Advice;
 use crate::contain::Contained;
 use crate::library::{Library, Member, Snapshot};
 use crate::measure::{Ending, Measured, Phase};
@@ -24,6 +25,7 @@ pub struct SkillExecutor {
     library: Arc<Library>,
     sandbox: Arc<Sandbox>,
     timeout: Duration,
+    advice: Option<Arc<Advice>>,
 }
 
 impl SkillExecutor {
@@ -39,7 +41,13 @@ impl SkillExecutor {
             library,
             sandbox,
             timeout,
+            advice: None,
         }
+    }
+
+    /// Where words find no skill, a model is asked.
+    pub fn with_advice(self, advice: Option<Arc<Advice>>) -> Self {
+        Self { advice, ..self }
     }
 
     async fn run(
@@ -79,7 +87,7 @@ impl SkillExecutor {
         progress: &Progress,
         measured: &mut Measured,
     ) -> Result<Outcome, SandboxError> {
-        let (member, entry, input) = match self.choose(snapshot, &request.intent) {
+        let (member, entry, input) = match self.choose(snapshot, &request.intent).await {
             Ok(chosen) => chosen,
             Err(error) => {
                 let code = Code::of_text(&error).unwrap_or(Code::NoMatchingSkill);
@@ -122,12 +130,13 @@ impl SkillExecutor {
         }
     }
 
-    fn choose<'s>(
+    async fn choose<'s>(
         &self,
         snapshot: &'s Snapshot,
         intent: &str,
     ) -> Result<(&'s Member, &'s Contained, String), String> {
-        let found = snapshot.find(intent).map_err(|error| {
+        let found = snapshot.find_advised(intent, self.advice.as_deref()).await;
+        let found = found.map_err(|(error, word)| {
             let detail = error.to_string();
             let detail = detail
                 .strip_prefix("no matching skill: ")
@@ -138,6 +147,9 @@ impl SkillExecutor {
             );
             if let Some(why) = snapshot.why_left_out(&error) {
                 text.push_str(&format!("; it is here, but cannot be run: {why}"));
+            }
+            if let Some(word) = word {
+                text.push_str(&format!("; {word}"));
             }
             text
         })?;

@@ -8,13 +8,15 @@
 //! library is loaded anew, and what runs keeps the snapshot that it began with.
 //!
 //! [`Contained::new`] decides how an entry point is run: as a program in the sandbox, or as a WebAssembly
-//! module, which it compiles, in this process. Either becomes [`Work`]. What has to be made ready before a
-//! skill can run, such as its Python packages, belongs there too: it is called when a skill is loaded, not
-//! when it is asked for.
+//! module, which it compiles, in this process. Either becomes [`Work`]. It is called when a skill is loaded, not
+//! when it is asked for, and it asks for the skill's Python packages through [`Rules::packages`]: `skills run`
+//! has them made on the spot, a [`Library`] beside its work, with the skill left out or as it was until then.
 //!
 //! Linux only, as the sandbox: elsewhere this crate is empty.
 #![cfg(target_os = "linux")]
 
+#[cfg(feature = "mesh")]
+mod advice;
 mod contain;
 #[cfg(feature = "mesh")]
 mod executor;
@@ -26,10 +28,14 @@ mod library;
 mod measure;
 mod module;
 mod permissions;
+#[cfg(feature = "mesh")]
+mod preparing;
 mod python;
 mod work;
 
-pub use contain::{Contained, NotContained, Rules};
+#[cfg(feature = "mesh")]
+pub use advice::{Advice, Advised, Advisor, Described, Unadvised};
+pub use contain::{Contained, NotContained, Packages, Rules};
 #[cfg(feature = "mesh")]
 pub use executor::SkillExecutor;
 #[cfg(feature = "mesh")]

@@ -9,6 +9,7 @@ use skill_mesh::protocol::{Code, Request};
 use skill_mesh::worker::Outcome;
 use skill_trace::{Kind, Reserved, Span, TraceContext};
 
+use crate::advice::QUESTIONS;
 use crate::executor::lap;
 use crate::library::Loaded;
 
@@ -32,6 +33,10 @@ pub fn describe() {
     describe_histogram!(
         PHASE_SECONDS,
         "Parts of that: match (which skill), prepare (check the input), wait (for a slot and a sandbox), run"
+    );
+    describe_counter!(
+        QUESTIONS,
+        "Questions to a model by outcome (chosen, none, remembered, failed, timed-out, paused)"
     );
     describe_counter!(
         LEFTOVERS,

@@ -76,6 +76,21 @@ impl Context {
             .collect()
     }
 
+    /// How Python environments are made for skills: with what installers read of the environment.
+    pub fn python_builder(&self, allow_builds: bool) -> skill_client::python::Builder {
+        use skill_client::python::{BUILD_TIME_MAX, Builder};
+        let names = self.environment_names();
+        let taken = names.iter().filter(|name| Builder::takes_variable(name));
+        let environment = taken.filter_map(|name| Some((name.into(), self.env_os(name)?)));
+        Builder {
+            environment: environment.collect(),
+            search: self.env_os("PATH").unwrap_or_default(),
+            allow_builds,
+            offline: false,
+            time_max: BUILD_TIME_MAX,
+        }
+    }
+
     /// `path` as seen from the working directory.
     pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
         self.cwd.join(path)

@@ -11,6 +11,8 @@ mod invoking;
 #[cfg(feature = "server")]
 mod mesh;
 #[cfg(feature = "server")]
+mod model;
+#[cfg(feature = "server")]
 mod observing;
 mod pinning;
 mod printer;

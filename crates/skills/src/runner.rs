@@ -12,6 +12,7 @@ use hub::invoke::{Invocation, InvokeError, Invoker, Output, Progress};
 use skill_client::api::{Client, ClientOptions};
 use skill_client::config::Registry;
 use skill_client::install::{InstallRequest, Installer, Wanted};
+use skill_client::python::Environments;
 use skill_client::source::SkillSource;
 use skill_client::{Cache, Credentials, Secret, Store, SystemClock, Verifier};
 use skill_format::{Explain, Range, SkillName, Version};
@@ -27,6 +28,8 @@ use crate::failure::Failure;
 use crate::invoking::{MeshInvoker, REPLY_TOPIC};
 use crate::mesh::wall_clock;
 
+/// How long a caller waits for the Python packages of a skill.
+const PACKAGES_WAIT: Duration = Duration::from_secs(120);
 /// How long running skills may take when the hub stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -76,6 +79,10 @@ impl Runner {
             variable: Arc::new(move |name| search.clone().filter(|_| name == "PATH")),
             cwd: folder.clone(),
             allow_network: false,
+            environments: Environments::new(
+                Cache::new(folder.join("cache")).python_dir(),
+                context.python_builder(false),
+            ),
         };
         let library = Library::open(vec![Source::Store(folder.join("store"))], surroundings)?;
         let library = Arc::new(library);
@@ -128,6 +135,9 @@ impl Invoker for Runner {
     ) -> Pin<Box<dyn Future<Output = Result<Output, InvokeError>> + Send + '_>> {
         Box::pin(async move {
             let version = self.ensure(&invocation.skill).await?;
+            if self.0.library.snapshot().is_preparing(&invocation.skill) {
+                self.0.library.settled(PACKAGES_WAIT).await;
+            }
             let content = self.0.mesh.ask(&invocation, &progress).await?;
             Ok(Output {
                 bytes: content.into(),

@@ -18,6 +18,9 @@ use crate::process::Server;
 /// How long a service may take to come up.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// The installer of Python packages that is preferred where it is there.
+const UV: &str = "uv==0.13.9";
+
 /// Starts a service with its data in the given folder; returns it and its address.
 type Starter = fn(&Path) -> Outcome<(Server, String)>;
 
@@ -52,7 +55,13 @@ impl Services {
         // Its tests start one each, to kill it.
         let nats = crate::tools::nats_server()?;
         environment.push(("NATS_SERVER", nats.display().to_string()));
-        for (program, package) in [("gpg", "gnupg"), ("git", "git"), ("python3", "python3")] {
+        let uv = crate::tools::python("uv", &[UV])?.join("uv");
+        environment.push(("TEST_UV", uv.display().to_string()));
+        for (program, package) in [
+            ("gpg", "gnupg"),
+            ("git", "git"),
+            ("python3", "python3-venv"),
+        ] {
             crate::tools::debian(&[program], package)?;
         }
         Ok(Self {

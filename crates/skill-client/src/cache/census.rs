@@ -25,6 +25,8 @@ pub struct CacheSize {
     pub trees: Tally,
     /// Answers of registries.
     pub metadata: Tally,
+    /// Python environments.
+    pub environments: Tally,
     /// Downloads that are not complete, and what crashed processes left.
     pub unfinished: Tally,
     pub bytes: u64,
@@ -55,6 +57,7 @@ impl Cache {
             archives: tally("blobs/sha256")?,
             trees: tally("trees")?,
             metadata: tally("metadata")?,
+            environments: self.environments()?,
             unfinished: Tally {
                 count: partial.count + temporary.count,
                 bytes: partial.bytes + temporary.bytes,
@@ -63,7 +66,18 @@ impl Cache {
         };
         size.bytes =
             size.archives.bytes + size.trees.bytes + size.metadata.bytes + size.unfinished.bytes;
+        size.bytes += size.environments.bytes;
         Ok(size)
+    }
+
+    #[cfg(unix)]
+    fn environments(&self) -> Result<Tally, FsError> {
+        crate::python::size(&self.python_dir())
+    }
+
+    #[cfg(not(unix))]
+    fn environments(&self) -> Result<Tally, FsError> {
+        Ok(Tally::default())
     }
 
     /// Empties the cache; installed skills stay. Returns what was removed. Waits while other
@@ -71,14 +85,29 @@ impl Cache {
     pub async fn clear(&self, on_wait: impl FnOnce(Option<&str>)) -> Result<CacheSize, FsError> {
         self.make()?;
         let _lock = FileLock::exclusive(&self.lock_path(), "skills cache clear", on_wait).await?;
-        let size = self.size()?;
+        let before = self.size()?;
         for name in fsx::entry_names(&self.dir)? {
+            let path = self.dir.join(&name);
+            #[cfg(unix)]
+            if path == self.python_dir() {
+                // A running worker starts programs out of there.
+                crate::python::clear(&path)?;
+                continue;
+            }
             // Locks stay: another process may be waiting for them.
             if !name.ends_with("lock") {
-                fsx::remove_tree(&self.dir.join(name))?;
+                fsx::remove_tree(&path)?;
             }
         }
-        Ok(size)
+        let after = self.size()?;
+        Ok(CacheSize {
+            environments: Tally {
+                count: before.environments.count - after.environments.count,
+                bytes: before.environments.bytes - after.environments.bytes,
+            },
+            bytes: before.bytes - after.bytes,
+            ..before
+        })
     }
 
     /// Checks every archive and every tree against its digest and removes the damaged ones.

@@ -8,6 +8,7 @@
 //! .cache/unpacked/<hex>.json    which tree an archive gave, and where it came from
 //! .cache/partial/<hex>          a download that is not complete
 //! .cache/tmp/…                  what is being written
+//! .cache/python/…               environments with skills' Python packages, see [`crate::python`]
 //! ```
 
 mod census;
@@ -126,6 +127,11 @@ impl Cache {
     /// Where it lies.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Environments with skills' Python packages. A folder of its own for those who want to keep it elsewhere.
+    pub fn python_dir(&self) -> PathBuf {
+        self.dir.join("python")
     }
 
     /// To be held while the cache is used. Waits only while another process clears or checks it,

@@ -75,6 +75,16 @@ impl FileLock {
         }
     }
 
+    /// A share of the lock; `None` while another holds it exclusively.
+    pub fn try_shared(path: &Path) -> Result<Option<Self>, FsError> {
+        let file = open(path)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).at("lock", path),
+        }
+    }
+
     /// Waits for a share of the lock: many may hold one, none while another holds it exclusively.
     pub async fn shared(path: &Path, on_wait: impl FnOnce(Option<&str>)) -> Result<Self, FsError> {
         let mut file = open(path)?;

@@ -43,6 +43,8 @@ pub struct HttpOptions {
     /// Longest silence while an answer arrives.
     pub idle_timeout: Duration,
     pub retry: RetryPolicy,
+    /// Plain HTTP to other machines too: for a network that is trusted, and for nothing secret.
+    pub allow_plain: bool,
     /// Sent with every request: the program's name and version.
     pub user_agent: String,
 }
@@ -53,6 +55,7 @@ impl Default for HttpOptions {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             retry: RetryPolicy::default(),
+            allow_plain: false,
             user_agent: concat!("skills/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -73,6 +76,11 @@ impl Request {
     /// A GET.
     pub fn get(url: Url) -> Self {
         Self::new(Method::GET, url)
+    }
+
+    /// A POST.
+    pub fn post(url: Url) -> Self {
+        Self::new(Method::POST, url)
     }
 
     /// A request without a body. GET, PUT and DELETE are idempotent (RFC 9110, section 9.2.2).
@@ -217,7 +225,9 @@ impl Http {
     fn client(&self, url: &Url) -> Result<&reqwest::Client, HttpError> {
         match url.scheme() {
             "https" => self.built(&self.encrypted, Self::encrypted),
-            "http" if is_loopback(url) => self.built(&self.plain, Self::plain),
+            "http" if is_loopback(url) || self.options.allow_plain => {
+                self.built(&self.plain, Self::plain)
+            }
             _ => Err(HttpError::Insecure {
                 url: error::shown(url),
             }),

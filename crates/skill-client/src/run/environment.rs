@@ -16,7 +16,7 @@ pub const INTENT: &str = "SKILLSCALE_INTENT";
 /// Passed on if they are set. HOME is among them since interpreters find their packages by it; it
 /// holds no secret itself.
 const PASSED_ON: [&str; 4] = ["HOME", "LANG", "TMPDIR", "TZ"];
-const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(super) const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Set for every skill: Python must not write `__pycache__` into the installed folder, which would
 /// look like a change to it.

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use skill_format::Manifest;
 
 use super::{EntryPoint, RunError, RunRequest, TIMEOUT_DEFAULT, TIMEOUT_MAX, entry, environment};
+use crate::{fsx, python};
+
+/// The kernel reads as much of a script's first line.
+const FIRST_LINE_BYTES_MAX: u64 = 256;
 
 /// What a caller wants of a run.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +74,31 @@ impl Prepared {
         })
     }
 
+    /// The same with the packages of an environment: its programs come first on the PATH, and a script for
+    /// Python is run by its interpreter, whatever the script's first line says.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`].
+    pub fn with_packages(
+        folder: &Path,
+        manifest: &Manifest,
+        entry: EntryPoint,
+        variable: &dyn Fn(&str) -> Option<OsString>,
+        packages: &python::Environment,
+    ) -> Result<Self, RunError> {
+        let variable = |name: &str| match name {
+            "PATH" => Some(in_front(packages.programs(), variable("PATH"))),
+            _ => variable(name),
+        };
+        let mut prepared = Self::new(folder, manifest, entry, &variable)?;
+        let script = prepared.entry.script(folder)?;
+        if is_python(&prepared.entry.path, &script) {
+            prepared.program = packages.python();
+            prepared.arguments = vec![script.into_os_string()];
+        }
+        Ok(prepared)
+    }
+
     /// Which entry point this is.
     pub fn entry(&self) -> &EntryPoint {
         &self.entry
@@ -110,6 +139,18 @@ impl Prepared {
             timeout: timeout.unwrap_or_else(|| self.timeout()),
         })
     }
+}
+
+fn in_front(folder: PathBuf, search: Option<OsString>) -> OsString {
+    let search = search.unwrap_or_else(|| environment::PATH_DEFAULT.into());
+    let folders = std::iter::once(folder).chain(std::env::split_paths(&search));
+    // A folder with a colon in its name cannot be on a PATH.
+    std::env::join_paths(folders).unwrap_or(search)
+}
+
+fn is_python(path: &str, script: &Path) -> bool {
+    let start = fsx::read_start(script, FIRST_LINE_BYTES_MAX).unwrap_or_default();
+    skill_format::python::is_python_script(path, &start)
 }
 
 /// The input as the schema wants it. Plain text becomes the only text that the schema asks for: whoever

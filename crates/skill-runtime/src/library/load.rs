@@ -1,17 +1,27 @@
 //! From folders to skills that are ready. One that is not is left out and said so; one that was ready
 //! before and is broken now stays as it was, since it may be in the middle of being written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use skill_client::python::PythonError;
 use skill_client::run::{EntryPoint, RunError, entry_points};
 use skill_format::{Explain, Manifest, ReadOptions, read_manifest};
 use skill_mesh::matcher::{Candidate, Matcher};
 
 use super::stamp::Stamp;
 use super::{LeftOut, LibraryError, Member, Snapshot, Source, Surroundings, sources};
-use crate::contain::{Contained, Rules};
+use crate::contain::{Contained, NotContained, Rules};
+use crate::preparing::Preparer;
+
+/// What skills are made ready with.
+pub(super) struct Way<'a> {
+    pub surroundings: &'a Surroundings,
+    pub preparer: &'a Arc<Preparer>,
+    /// Python packages have come, or are to be tried again: whoever waits for some is read again.
+    pub again: bool,
+}
 
 /// A skill that is ready to be run.
 #[derive(Debug)]
@@ -25,9 +35,19 @@ pub(crate) struct Loaded {
 /// What is known of a folder.
 pub(super) struct Cached {
     stamp: Stamp,
-    /// Paths of its entry points' scripts.
+    /// Files that it is run with: its entry points' scripts, inside it, and what says that packages are there.
     scripts: Vec<String>,
     skill: Result<Arc<Loaded>, LeftOut>,
+    /// Its Python packages are not there: that may be otherwise although no file of it changes.
+    waits: bool,
+}
+
+/// Why a skill is not ready.
+struct NotReady {
+    left_out: LeftOut,
+    /// As in [`Cached`].
+    scripts: Vec<String>,
+    waits: bool,
 }
 
 impl Cached {
@@ -45,7 +65,7 @@ pub(super) struct Part {
 
 pub(super) fn load(
     sources: &[Source],
-    surroundings: &Surroundings,
+    way: &Way<'_>,
     cache: &mut HashMap<PathBuf, Cached>,
 ) -> Result<Part, LibraryError> {
     let mut part = Part {
@@ -62,6 +82,12 @@ pub(super) fn load(
             return Err(error);
         }
     };
+    let here: BTreeSet<&PathBuf> = found.iter().flat_map(|found| &found.folders).collect();
+    let elsewhere: Vec<Arc<Loaded>> = before
+        .iter()
+        .filter(|(folder, _)| !here.contains(folder))
+        .filter_map(|(_, cached)| cached.skill.as_ref().ok().cloned())
+        .collect();
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
     for found in found {
         for remark in found.remarks {
@@ -74,7 +100,7 @@ pub(super) fn load(
             if cache.contains_key(&folder) {
                 continue;
             }
-            let cached = read(&folder, before.remove(&folder), surroundings);
+            let cached = read(&folder, before.remove(&folder), &elsewhere, way);
             part.stamp.extend(cached.stamp.clone());
             match &cached.skill {
                 Ok(skill) => part.add(skill, &mut seen),
@@ -86,50 +112,82 @@ pub(super) fn load(
     Ok(part)
 }
 
-/// A folder that is as it was is not read again.
-fn read(folder: &Path, before: Option<Cached>, surroundings: &Surroundings) -> Cached {
+/// A folder that is as it was is not read again. `elsewhere` are skills whose folders no longer count.
+fn read(folder: &Path, before: Option<Cached>, elsewhere: &[Arc<Loaded>], way: &Way<'_>) -> Cached {
     let scripts = before.as_ref().map_or(&[][..], Cached::scripts);
     let stamp = Stamp::of_skill(folder, scripts.iter().map(String::as_str));
     let before = match before {
-        Some(before) if before.stamp == stamp => return before,
+        Some(before) if before.stamp == stamp && !(before.waits && way.again) => return before,
         other => other,
     };
-    let skill = prepare(folder, surroundings);
-    if let (
-        Err(error),
-        Some(Cached {
-            skill: Ok(good),
-            scripts,
-            ..
-        }),
-    ) = (&skill, &before)
-    {
+    // Whoever changes a skill wants what has failed to be tried again.
+    let is_changed = before.as_ref().is_none_or(|before| before.stamp != stamp);
+    let not_ready = match prepare(folder, way, is_changed) {
+        Ok(skill) => return Cached::good(folder, &stamp, skill),
+        Err(not_ready) => not_ready,
+    };
+    let (error, waits, scripts) = (not_ready.left_out, not_ready.waits, not_ready.scripts);
+    let marked = |scripts: &[String]| {
+        Stamp::of_skill(folder, scripts.iter().map(String::as_str)).or_earlier(&stamp)
+    };
+    let good = before.and_then(|before| before.skill.ok());
+    // A new version in a folder of its own waits for its packages while the one before it is served.
+    let other = || elsewhere.iter().find(|other| other.stands_in_for(&error));
+    let good = good.or_else(|| other().filter(|_| waits).cloned());
+    if let Some(good) = good {
         tracing::warn!(skill = %good.manifest.name, why = error.why, "changed and cannot be run so: it stays as it was");
         return Cached {
-            stamp,
-            scripts: scripts.clone(),
-            skill: Ok(good.clone()),
+            stamp: marked(&scripts),
+            scripts,
+            skill: Ok(good),
+            waits,
         };
     }
-    let scripts: Vec<String> = skill
-        .iter()
-        .flat_map(|skill| skill.entries.iter().map(|entry| entry.entry().path.clone()))
-        .collect();
     Cached {
-        stamp: Stamp::of_skill(folder, scripts.iter().map(String::as_str)).or_earlier(&stamp),
+        stamp: marked(&scripts),
         scripts,
-        skill: skill.map(Arc::new),
+        skill: Err(error),
+        waits,
     }
 }
 
-fn prepare(folder: &Path, surroundings: &Surroundings) -> Result<Loaded, LeftOut> {
+impl Cached {
+    fn good(folder: &Path, stamp: &Stamp, skill: Loaded) -> Self {
+        let entries = skill.entries.iter();
+        let scripts = entries.clone().map(|entry| entry.entry().path.clone());
+        let packages = entries.filter_map(Contained::packages_record);
+        let packages = packages.filter_map(|path| path.into_os_string().into_string().ok());
+        let scripts: Vec<String> = scripts.chain(packages).collect();
+        Self {
+            stamp: Stamp::of_skill(folder, scripts.iter().map(String::as_str)).or_earlier(stamp),
+            scripts,
+            skill: Ok(Arc::new(skill)),
+            waits: false,
+        }
+    }
+}
+
+impl Loaded {
+    /// Whether this is another version of what is left out, and still there.
+    fn stands_in_for(&self, left_out: &LeftOut) -> bool {
+        self.manifest.name.as_str() == left_out.name && self.folder.is_dir()
+    }
+}
+
+fn prepare(folder: &Path, way: &Way<'_>, is_changed: bool) -> Result<Loaded, NotReady> {
+    let surroundings = way.surroundings;
     let called = folder
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let left_out = |name: &str, error: &dyn Explain| LeftOut {
-        name: name.to_owned(),
-        folder: folder.to_owned(),
-        why: crate::executor::told(error),
+    let left_out = |name: &str, error: &dyn Explain| NotReady {
+        left_out: LeftOut {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            why: crate::executor::told(error),
+            is_preparing: false,
+        },
+        scripts: Vec::new(),
+        waits: false,
     };
     let options = ReadOptions {
         folder_name: Some(called.clone()),
@@ -142,16 +200,27 @@ fn prepare(folder: &Path, surroundings: &Surroundings) -> Result<Loaded, LeftOut
         let skill = name.to_owned();
         return Err(left_out(name, &RunError::NoEntryPoint { skill }));
     }
+    let scripts: Vec<String> = entries.iter().map(|entry| entry.path.clone()).collect();
     let rules = Rules {
         variable: &*surroundings.variable,
         cwd: &surroundings.cwd,
         allow_network: surroundings.allow_network,
+        packages: &|needs, search| way.preparer.ask(needs, search, is_changed),
     };
-    let entries: Result<Vec<Contained>, _> = entries
+    let entries: Vec<Result<Contained, NotContained>> = entries
         .into_iter()
         .map(|entry: EntryPoint| Contained::new(folder, &manifest, entry, &rules))
         .collect();
-    let entries = entries.map_err(|error| left_out(name, &error))?;
+    let entries: Result<Vec<Contained>, _> = entries.into_iter().collect();
+    let entries = entries.map_err(|error| {
+        let mut not_ready = left_out(name, &error);
+        not_ready.scripts = scripts;
+        if let NotContained::Packages(error) = &error {
+            not_ready.waits = error.may_pass();
+            not_ready.left_out.is_preparing = matches!(**error, PythonError::Preparing { .. });
+        }
+        not_ready
+    })?;
     Ok(Loaded {
         folder: folder.to_owned(),
         entries,
@@ -171,6 +240,7 @@ impl Part {
                 ),
                 folder: skill.folder.clone(),
                 name,
+                is_preparing: false,
             });
             return;
         }
@@ -208,6 +278,7 @@ impl Part {
             members,
             matcher,
             left_out: self.left_out,
+            digest: OnceLock::new(),
         }
     }
 }

@@ -9,17 +9,21 @@ mod stamp;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use skill_client::index::IndexError;
+use skill_client::python::Environments;
 use skill_client::store::StoreError;
-use skill_format::{Explain, Fault, Place};
-use skill_mesh::matcher::{MatchError, Matcher};
+use skill_format::{Explain, Fault, Place, Sha256};
+use skill_mesh::matcher::{Match, MatchError, Matcher};
 
 pub(crate) use load::Loaded;
-use load::{Cached, Part};
+use load::{Cached, Part, Way};
 use stamp::Stamp;
+
+use crate::advice::{self, Advice};
+use crate::preparing::Preparer;
 
 /// Where skills come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct Surroundings {
     pub cwd: PathBuf,
     /// Grant the whole network.
     pub allow_network: bool,
+    /// Where skills' Python packages are.
+    pub environments: Environments,
 }
 
 /// Why a source cannot be used. A single bad skill is no error but left out.
@@ -110,6 +116,8 @@ pub struct LeftOut {
     pub folder: PathBuf,
     /// Code, sentence and what to do.
     pub why: String,
+    /// It will be there when its Python packages are.
+    pub is_preparing: bool,
 }
 
 /// The skills at one moment.
@@ -118,6 +126,8 @@ pub struct Snapshot {
     members: Vec<Member>,
     matcher: Matcher,
     left_out: Vec<LeftOut>,
+    /// Of what the skills say of themselves; made when it is first asked for.
+    digest: OnceLock<Sha256>,
 }
 
 /// A skill of a snapshot.
@@ -136,6 +146,16 @@ pub(crate) struct Choice<'a> {
     pub entry: Option<String>,
 }
 
+impl<'a> Choice<'a> {
+    fn of(members: &'a [Member], found: Match<'_>) -> Self {
+        Self {
+            member: &members[found.index],
+            input: found.input,
+            entry: found.entry,
+        }
+    }
+}
+
 impl Snapshot {
     /// Names of the skills that can be run, in order.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
@@ -149,6 +169,12 @@ impl Snapshot {
         &self.left_out
     }
 
+    /// Whether the skill of this name will be there when its Python packages are.
+    pub fn is_preparing(&self, name: &str) -> bool {
+        let mut left_out = self.left_out.iter();
+        left_out.any(|one| one.is_preparing && one.name == name)
+    }
+
     /// Why the skill that was asked for by name is not among them, though it was found.
     pub(crate) fn why_left_out(&self, error: &MatchError) -> Option<&str> {
         let MatchError::Unknown { name, .. } = error else {
@@ -160,11 +186,42 @@ impl Snapshot {
 
     pub(crate) fn find(&self, intent: &str) -> Result<Choice<'_>, MatchError> {
         let found = self.matcher.find(intent)?;
-        Ok(Choice {
-            member: &self.members[found.index],
-            input: found.input,
-            entry: found.entry,
-        })
+        Ok(Choice::of(&self.members, found))
+    }
+
+    /// As [`Snapshot::find`], and by a model where words find nothing. The text of an error says what is there.
+    pub(crate) async fn find_advised(
+        &self,
+        intent: &str,
+        advice: Option<&Advice>,
+    ) -> Result<Choice<'_>, (MatchError, Option<String>)> {
+        let error = match (self.find(intent), advice) {
+            (Ok(choice), _) => return Ok(choice),
+            (Err(error @ MatchError::NothingFits { .. }), Some(_)) => error,
+            (Err(error), _) => return Err((error, None)),
+        };
+        let (Some(advice), false) = (advice, self.members.is_empty()) else {
+            return Err((error, None));
+        };
+        let task = skill_mesh::matcher::task_of(intent);
+        let candidates = self.matcher.candidates();
+        let word = match advice.choose(&task, self.digest(), candidates).await {
+            Ok(Some(name)) => match self.matcher.assign(intent, &name) {
+                Some(found) => return Ok(Choice::of(&self.members, found)),
+                // It was among those that the model was told.
+                None => "the model named a skill that is not here".to_owned(),
+            },
+            Ok(None) => "the model knows none that fits either".to_owned(),
+            Err(why) => format!("the model could not be asked: {why}"),
+        };
+        Err((error, Some(word)))
+    }
+
+    fn digest(&self) -> Sha256 {
+        let digest = self
+            .digest
+            .get_or_init(|| advice::digest(self.matcher.candidates()));
+        digest.clone()
     }
 }
 
@@ -172,6 +229,7 @@ impl Snapshot {
 pub struct Library {
     sources: Vec<Source>,
     surroundings: Surroundings,
+    preparer: Arc<Preparer>,
     snapshot: RwLock<Arc<Snapshot>>,
     state: Mutex<State>,
 }
@@ -183,6 +241,8 @@ struct State {
     cache: HashMap<PathBuf, Cached>,
     /// The last attempt found a source unreadable, which was said.
     is_stuck: bool,
+    /// How many preparations of Python packages had ended when the skills were loaded.
+    prepared: u64,
 }
 
 impl Library {
@@ -192,7 +252,13 @@ impl Library {
     /// Where a source as a whole cannot be read.
     pub fn open(sources: Vec<Source>, surroundings: Surroundings) -> Result<Self, LibraryError> {
         let mut state = State::default();
-        let part = load::load(&sources, &surroundings, &mut state.cache)?;
+        let preparer = Arc::new(Preparer::new(surroundings.environments.clone()));
+        let way = Way {
+            surroundings: &surroundings,
+            preparer: &preparer,
+            again: false,
+        };
+        let part = load::load(&sources, &way, &mut state.cache)?;
         state.stamp = part.stamp.clone();
         let snapshot = part.into_snapshot();
         for left_out in &snapshot.left_out {
@@ -201,6 +267,7 @@ impl Library {
         Ok(Self {
             sources,
             surroundings,
+            preparer,
             snapshot: RwLock::new(Arc::new(snapshot)),
             state: Mutex::new(state),
         })
@@ -216,12 +283,21 @@ impl Library {
     /// files. A source that cannot be read for the moment leaves everything as it is.
     pub fn refresh(&self) -> bool {
         let mut state = self.lock();
+        // Looked at first: what ends while the skills are loaded is news for the next time.
+        let (prepared, is_due) = self.preparer.news();
+        let again = is_due || prepared != state.prepared;
         match stamp::take(&self.sources, &state.cache) {
-            Ok(stamp) if stamp == state.stamp => return false,
+            Ok(stamp) if stamp == state.stamp && !again => return false,
             Ok(_) => {}
             Err(error) => return state.get_stuck(&error),
         }
-        match load::load(&self.sources, &self.surroundings, &mut state.cache) {
+        state.prepared = prepared;
+        let way = Way {
+            surroundings: &self.surroundings,
+            preparer: &self.preparer,
+            again,
+        };
+        match load::load(&self.sources, &way, &mut state.cache) {
             Ok(part) => {
                 self.exchange(&mut state, part);
                 true
@@ -249,6 +325,19 @@ impl Library {
             .snapshot
             .write()
             .unwrap_or_else(PoisonError::into_inner) = after;
+    }
+
+    /// Waits until no Python packages are being prepared, and has the skills that need them; says whether it
+    /// came so far in time.
+    pub async fn settled(self: &Arc<Self>, at_most: Duration) -> bool {
+        let library = self.clone();
+        let waiting = tokio::task::spawn_blocking(move || {
+            let is_settled = library.preparer.wait(at_most);
+            library.refresh();
+            is_settled
+        });
+        // A panic in there leaves the skills as they were.
+        waiting.await.unwrap_or(false)
     }
 
     /// Refreshes `every` so often, until it is dropped.

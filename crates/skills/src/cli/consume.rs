@@ -272,6 +272,12 @@ pub struct RunArgs {
     /// Let it use the network, whatever it declares
     #[arg(long)]
     pub allow_network: bool,
+    /// Fetch no Python packages: only those that were prepared before are used
+    #[arg(long)]
+    pub offline: bool,
+    /// Let Python packages without wheels be built, which runs their code outside the sandbox
+    #[arg(long)]
+    pub allow_builds: bool,
 }
 
 /// How much a finding of an audit weighs.

@@ -134,6 +134,48 @@ pub enum WorkerSandbox {
     Available,
 }
 
+/// How a skill is found for an intent that names none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum MatcherKind {
+    /// By the words of the intent.
+    #[default]
+    Keyword,
+    /// By the words, and where they find none by a language model.
+    Llm,
+}
+
+/// Whom to ask where words find no skill.
+#[derive(Debug, Clone, Args)]
+pub struct MatchArgs {
+    /// How a skill is found for an intent that names none: keyword, or llm (a model is asked where keywords find none)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "KIND",
+        env = "SKILLSCALE_MATCHER",
+        hide_possible_values = true,
+        default_value_t
+    )]
+    pub matcher: MatcherKind,
+    /// With --matcher llm: an OpenAI-compatible API [default: https://api.openai.com/v1]; its key is in OPENAI_API_KEY
+    #[arg(long, value_name = "URL", env = "OPENAI_BASE_URL")]
+    pub openai_base_url: Option<String>,
+    /// With --matcher llm: the model that is asked
+    #[arg(long, value_name = "NAME", env = "OPENAI_MODEL")]
+    pub openai_model: Option<String>,
+    /// A file with the key, in place of OPENAI_API_KEY
+    #[arg(long, value_name = "FILE", env = "OPENAI_API_KEY_FILE")]
+    pub openai_key_file: Option<PathBuf>,
+    /// Seconds that a request waits for the model's answer
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..=600)
+    )]
+    pub match_timeout: u64,
+}
+
 /// Start a worker, which runs the skills of a folder for the requests of a topic.
 ///
 /// The skills are read when it starts, and again when their files change. What runs when it is told to
@@ -194,9 +236,23 @@ pub struct WorkerArgs {
     /// Let skills use the network, whatever they declare
     #[arg(long)]
     pub allow_network: bool,
+    /// Folder for skills' Python packages [default: .cache/python in the user's folder]
+    #[arg(long, value_name = "DIR", env = "SKILLS_PYTHON_DIR")]
+    pub python_dir: Option<PathBuf>,
+    /// Let Python packages without wheels be built, which runs their code outside the sandbox
+    #[arg(long)]
+    pub allow_builds: bool,
+    /// Seconds that a starting worker waits for Python packages before it serves the skills that need none
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub prepare_wait: u64,
+    /// Seconds that preparing the Python packages of one skill may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub prepare_timeout: u64,
     /// Where to serve /metrics, /healthz and /readyz: a port, an address, or `off` [default: off]
     #[arg(long, value_name = "PORT|ADDRESS", env = "SKILLSCALE_METRICS_PORT")]
     pub metrics: Option<MetricsAddress>,
+    #[command(flatten)]
+    pub matching: MatchArgs,
     #[command(flatten)]
     pub mesh: MeshArgs,
 }

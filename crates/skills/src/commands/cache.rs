@@ -25,6 +25,11 @@ pub fn run(args: &CacheArgs, context: &Context) -> Result<(), Failure> {
                     row("archives", found.archives.count, found.archives.bytes),
                     row("unpacked skills", found.trees.count, found.trees.bytes),
                     row("metadata", found.metadata.count, found.metadata.bytes),
+                    row(
+                        "Python environments",
+                        found.environments.count,
+                        found.environments.bytes,
+                    ),
                     row("unfinished", found.unfinished.count, found.unfinished.bytes),
                 ],
             );
@@ -71,6 +76,7 @@ fn document(size: &CacheSize, context: &Context) {
         "archives": { "count": size.archives.count, "bytes": size.archives.bytes },
         "trees": { "count": size.trees.count, "bytes": size.trees.bytes },
         "metadata": { "count": size.metadata.count, "bytes": size.metadata.bytes },
+        "environments": { "count": size.environments.count, "bytes": size.environments.bytes },
         "unfinished": { "count": size.unfinished.count, "bytes": size.unfinished.bytes },
     }));
 }

@@ -1,12 +1,16 @@
 //! `skills run`: a skill's entry point, with its output as it comes and its exit code.
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use skill_client::python::{Builder, Environment, Environments, Needs, Plan, PythonError};
 use skill_client::run::{self, Capture, Ended, Outcome, Prepared, Sink, Stream};
-use skill_client::{Store, fsx};
+use skill_client::{Cache, Store, fsx};
 use skill_format::{Manifest, ReadOptions, SkillName, read_manifest};
 #[cfg(target_os = "linux")]
 use skill_runtime::{Contained, Rules};
@@ -69,7 +73,44 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
 enum Ready {
     #[cfg(target_os = "linux")]
     Contained(Contained),
-    Uncontained(Prepared),
+    Uncontained {
+        prepared: Prepared,
+        /// Held: nobody removes them meanwhile.
+        _packages: Option<Environment>,
+    },
+}
+
+/// The Python packages of a skill, prepared when it is run for the first time.
+struct Packages<'a> {
+    environments: Environments,
+    skill: &'a Found,
+    printer: &'a Printer,
+}
+
+impl<'a> Packages<'a> {
+    fn new(skill: &'a Found, args: &RunArgs, context: &'a Context) -> Self {
+        let builder = Builder {
+            offline: args.offline,
+            ..context.python_builder(args.allow_builds)
+        };
+        let folder = Cache::new(context.paths().cache_dir()).python_dir();
+        Self {
+            environments: Environments::new(folder, builder),
+            skill,
+            printer: &context.printer,
+        }
+    }
+
+    fn ensure(&self, needs: &Needs, search: &OsStr) -> Result<Option<Environment>, PythonError> {
+        let said = |plan: &Plan| {
+            self.printer.note(format!(
+                "preparing Python packages for {}, once: {}",
+                self.skill.manifest.name,
+                plan.requirements()
+            ));
+        };
+        self.environments.ensure(needs, search, &said)
+    }
 }
 
 impl Ready {
@@ -77,12 +118,14 @@ impl Ready {
         let (folder, manifest) = (&skill.folder, &skill.manifest);
         let entry = run::entry_point(folder, manifest, args.entry.as_deref())?;
         let variable = |name: &str| context.env_os(name);
+        let packages = Packages::new(skill, args, context);
         #[cfg(target_os = "linux")]
         if args.sandbox != SandboxMode::Off || entry.is_module() {
             let rules = Rules {
                 variable: &variable,
                 cwd: context.cwd(),
                 allow_network: args.allow_network,
+                packages: &|needs, search| packages.ensure(needs, search).map_err(Arc::new),
             };
             let contained = Contained::new(folder, manifest, entry, &rules)?;
             return Ok(Self::Contained(contained));
@@ -103,15 +146,25 @@ impl Ready {
             )
             .with_help("run it in a container or on a Linux host"));
         }
-        let prepared = Prepared::new(folder, manifest, entry, &variable)?;
-        Ok(Self::Uncontained(prepared))
+        let found = match Needs::of(folder, manifest, &entry)? {
+            Some(needs) => packages.ensure(&needs, &variable("PATH").unwrap_or_default())?,
+            None => None,
+        };
+        let prepared = match &found {
+            Some(found) => Prepared::with_packages(folder, manifest, entry, &variable, found)?,
+            None => Prepared::new(folder, manifest, entry, &variable)?,
+        };
+        Ok(Self::Uncontained {
+            prepared,
+            _packages: found,
+        })
     }
 
     fn timeout(&self) -> Duration {
         match self {
             #[cfg(target_os = "linux")]
             Self::Contained(contained) => contained.timeout(),
-            Self::Uncontained(prepared) => prepared.timeout(),
+            Self::Uncontained { prepared, .. } => prepared.timeout(),
         }
     }
 
@@ -138,7 +191,7 @@ impl Ready {
                 let allow_degraded = args.sandbox == SandboxMode::Available;
                 sandboxed::run(work, allow_degraded, sink, interrupted, &context.printer).await
             }
-            Self::Uncontained(prepared) => {
+            Self::Uncontained { prepared, .. } => {
                 let request = prepared.request(input, Some(timeout))?;
                 Ok((run::run(&request, sink, interrupted).await?, None))
             }

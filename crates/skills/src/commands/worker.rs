@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
+use skill_client::Cache;
+use skill_client::python::{Builder, Environments};
 use skill_mesh::worker::{self, Summary};
 use skill_runtime::{Library, SkillExecutor, Source, Surroundings};
 use skill_sandbox::Sandbox;
@@ -17,6 +20,7 @@ use crate::cli::mesh::{WorkerArgs, WorkerSandbox};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::mesh::{Mesh, wall_clock};
+use crate::model;
 use crate::observing::{self, Report};
 use crate::telemetry::{self, Telemetry};
 use crate::wiring;
@@ -40,36 +44,43 @@ pub fn run(args: &WorkerArgs, context: &Context) -> Result<(), Failure> {
             Some(address) => Some((observing::listen(address).await?, recorder()?)),
             None => None,
         };
+        let advice = model::advice(&args.matching, context)?;
         let library = Arc::new(library(args, context)?);
         let sandbox = Arc::new(sandbox(args).await?);
-        let mesh = Mesh::connect(&args.mesh).await?;
-        let ends = connect(&mesh, args).await?;
+        let stopping = CancellationToken::new();
         let address = observers
             .as_ref()
             .and_then(|(one, _)| one.local_addr().ok());
+        let is_up = Arc::new(AtomicBool::new(false));
+        if let Some((listener, recorder)) = observers {
+            let status = Status {
+                recorder: recorder.clone(),
+                library: library.clone(),
+                is_up: is_up.clone(),
+                stopping: stopping.clone(),
+            };
+            tokio::spawn(upkeep(recorder));
+            tokio::spawn(observing::serve(listener, Arc::new(status)));
+        }
+        let mut stop = Box::pin(stop);
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            () = wait_for_packages(&library, args) => {}
+        }
+        let mesh = Mesh::connect(&args.mesh).await?;
+        let ends = connect(&mesh, args).await?;
+        is_up.store(true, Ordering::Relaxed);
         announce(&library, &sandbox, &mesh, address, args, context);
 
         if args.reload > 0 {
             let every = Duration::from_secs(args.reload);
             tokio::spawn(library.clone().watch(every));
         }
-        let stopping = CancellationToken::new();
-        if let Some((listener, recorder)) = observers {
-            let (library, stopping) = (library.clone(), stopping.clone());
-            tokio::spawn(upkeep(recorder.clone()));
-            tokio::spawn(observing::serve(
-                listener,
-                Arc::new(Status {
-                    recorder,
-                    library,
-                    stopping,
-                }),
-            ));
-        }
         let mut topics = JoinSet::new();
         for (topic, end) in ends {
             let timeout = Duration::from_millis(args.timeout);
-            let executor = SkillExecutor::new(topic, library.clone(), sandbox.clone(), timeout);
+            let executor = SkillExecutor::new(topic, library.clone(), sandbox.clone(), timeout)
+                .with_advice(advice.clone());
             let stop = stopping.clone().cancelled_owned();
             topics.spawn(worker::run(end, Arc::new(executor), settings(args), stop));
         }
@@ -77,6 +88,23 @@ pub fn run(args: &WorkerArgs, context: &Context) -> Result<(), Failure> {
         telemetry.finish(telemetry::SERVER).await;
         worked
     })
+}
+
+/// Requests for skills that are not ready yet would be answered with an error while other workers may have
+/// them ready.
+async fn wait_for_packages(library: &Arc<Library>, args: &WorkerArgs) {
+    let at_most = Duration::from_secs(args.prepare_wait);
+    let is_preparing = library
+        .snapshot()
+        .left_out()
+        .iter()
+        .any(|one| one.is_preparing);
+    if is_preparing && !library.settled(at_most).await {
+        tracing::warn!(
+            seconds = args.prepare_wait,
+            "Python packages are still being prepared; the skills that need them follow when they are there"
+        );
+    }
 }
 
 /// Until every topic has ended: all of them when told to stop, or when one has lost its transport.
@@ -158,8 +186,22 @@ fn library(args: &WorkerArgs, context: &Context) -> Result<Library, Failure> {
         variable: Arc::new(move |name| environment.env_os(name)),
         cwd: context.cwd().to_owned(),
         allow_network: args.allow_network,
+        environments: environments(args, context),
     };
     Ok(Library::open(sources, surroundings)?)
+}
+
+fn environments(args: &WorkerArgs, context: &Context) -> Environments {
+    let folder = args
+        .python_dir
+        .as_ref()
+        .map(|folder| context.resolve(folder));
+    let folder = folder.unwrap_or_else(|| Cache::new(context.paths().cache_dir()).python_dir());
+    let builder = Builder {
+        time_max: Duration::from_secs(args.prepare_timeout),
+        ..context.python_builder(args.allow_builds)
+    };
+    Environments::new(folder, builder)
 }
 
 fn sources(args: &WorkerArgs, context: &Context) -> Vec<Source> {
@@ -241,6 +283,8 @@ async fn upkeep(recorder: PrometheusHandle) {
 struct Status {
     recorder: PrometheusHandle,
     library: Arc<Library>,
+    /// It serves its topics.
+    is_up: Arc<AtomicBool>,
     stopping: CancellationToken,
 }
 
@@ -250,6 +294,7 @@ impl Report for Status {
     }
 
     fn is_ready(&self) -> bool {
-        !self.stopping.is_cancelled() && self.library.snapshot().names().len() > 0
+        let serves = self.is_up.load(Ordering::Relaxed) && !self.stopping.is_cancelled();
+        serves && self.library.snapshot().names().len() > 0
     }
 }

@@ -14,6 +14,7 @@ mod mesh;
 mod packing;
 mod project;
 mod project_sources;
+mod python;
 mod running;
 mod seccomp_profile;
 mod signing;

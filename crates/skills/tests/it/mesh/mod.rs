@@ -2,11 +2,12 @@
 //! which is written here from its protocol's text alone. `docs/mesh.md` says which test pins what.
 
 mod answers;
-mod bench;
+pub mod bench;
 mod commands;
 mod delivery;
 mod gateway;
 mod limits;
+mod matching;
 mod nats;
 mod reload;
 mod tracing;
