@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
@@ -145,7 +145,7 @@ impl Advice {
             return Err("it named a skill that is not here".into());
         }
         count(if answer.is_some() { "chosen" } else { "none" });
-        self.remember(key.clone(), answer.clone());
+        self.remember(*key, answer.clone());
         Ok(answer)
     }
 
@@ -163,7 +163,7 @@ impl Advice {
         if state.remembered.len() >= REMEMBERED_MAX {
             let oldest = state.remembered.iter().min_by_key(|(_, known)| known.used);
             // Looked for among all of them, which takes a thousandth of a question's time.
-            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
                 state.remembered.remove(&oldest);
             }
         }

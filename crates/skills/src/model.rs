@@ -47,7 +47,8 @@ pub fn advice(args: &MatchArgs, context: &Context) -> Result<Option<Arc<Advice>>
     let url = address(args, key.is_some(), context)?;
     let timeout = Duration::from_secs(args.match_timeout);
     let options = HttpOptions {
-        idle_timeout: timeout,
+        // Later than the question's own end, which says what it is.
+        idle_timeout: timeout + Duration::from_secs(1),
         retry: RetryPolicy {
             retries_max: 0,
             ..RetryPolicy::default()
@@ -117,10 +118,11 @@ impl Advisor for Model {
             let reply = reply.map_err(|error| {
                 // Of a model's address and the connection, never of a header.
                 tracing::warn!(%error, "the model could not be asked");
-                unadvised(match error {
-                    HttpError::TooLarge { .. } => "it answered too much",
-                    _ => "it cannot be reached",
-                })
+                match error {
+                    HttpError::Busy { retry_after, .. } => to_be_left_alone(retry_after),
+                    HttpError::TooLarge { .. } => unadvised("it answered too much"),
+                    _ => unadvised("it cannot be reached"),
+                }
             })?;
             read(&reply)
         })
@@ -158,6 +160,13 @@ fn unadvised(why: impl Into<String>) -> Unadvised {
     }
 }
 
+fn to_be_left_alone(pause: Duration) -> Unadvised {
+    Unadvised {
+        why: format!("it asks to be left alone for {} s", pause.as_secs()),
+        pause: Some(pause),
+    }
+}
+
 /// Nothing of what it says is passed on but a name: an error of the API may repeat the key.
 fn read(reply: &Reply) -> Result<Option<String>, Unadvised> {
     match reply.status.as_u16() {
@@ -168,10 +177,7 @@ fn read(reply: &Reply) -> Result<Option<String>, Unadvised> {
                 .header("retry-after")
                 .and_then(|text| text.trim().parse().ok());
             let pause = Duration::from_secs(seconds.unwrap_or(PAUSE_SECONDS));
-            return Err(Unadvised {
-                why: format!("it asks to be left alone for {} s", pause.as_secs()),
-                pause: Some(pause),
-            });
+            return Err(to_be_left_alone(pause));
         }
         other => return Err(unadvised(format!("it answered with status {other}"))),
     }

@@ -218,10 +218,9 @@ impl Snapshot {
     }
 
     fn digest(&self) -> Sha256 {
-        let digest = self
+        *self
             .digest
-            .get_or_init(|| advice::digest(self.matcher.candidates()));
-        digest.clone()
+            .get_or_init(|| advice::digest(self.matcher.candidates()))
     }
 }
 
