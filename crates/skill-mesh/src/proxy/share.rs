@@ -31,8 +31,9 @@ pub(super) struct Share {
     queue: Queue<Bytes, Bytes>,
     subscriptions: Subscriptions,
     held: Held,
-    /// Topics whose held replies wait for room and not for a subscription.
+    /// Topics whose held replies wait for room and not for a subscription, and when they were last tried.
     clogged: BTreeSet<String>,
+    tried: Moment,
     actions: Vec<Action<Bytes, Bytes>>,
     hearers: Vec<ConnectionId>,
     /// Subscribers' connections.
@@ -51,6 +52,7 @@ impl Share {
             held: Held::new(settings.hold, settings.hold_bytes_max),
             settings,
             clogged: BTreeSet::new(),
+            tried: Moment::ZERO,
             actions: Vec::new(),
             hearers: Vec::new(),
             connections: 0,
@@ -133,14 +135,17 @@ impl Rule for Share {
         self.queue.tick(now, &mut self.actions);
         self.perform(now, out);
         self.held.expire(now);
-        for topic in std::mem::take(&mut self.clogged) {
-            self.release(&topic, now, out);
+        if !self.clogged.is_empty() && now >= self.tried + CLOGGED_RETRY {
+            self.tried = now;
+            for topic in std::mem::take(&mut self.clogged) {
+                self.release(&topic, now, out);
+            }
         }
         self.measure(now);
     }
 
     fn next(&self) -> Moment {
-        let clogged = (!self.clogged.is_empty()).then(|| self.measured + CLOGGED_RETRY);
+        let clogged = (!self.clogged.is_empty()).then(|| self.tried + CLOGGED_RETRY);
         let next = [
             self.queue.next_tick(),
             self.held.next_expiry(),

@@ -52,6 +52,50 @@ async fn a_worker_that_answers_its_pings_keeps_its_request_however_long_it_takes
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_read_for_a_while_gets_all_its_replies_then_and_delays_nobody() {
+    let mesh = Zmq::with(|settings| settings.heartbeat = Duration::from_secs(60));
+    let script = Script::new();
+    let _worker = Worker::start(&mesh, &script, "w", "T", 4);
+    let mut slow =
+        block_in_place(|| Peer::subscribe(&mesh.endpoints.xpub, "AGENT_REPLY_s").unwrap());
+    let publisher = Context::new().socket(SocketType::XPUB).unwrap();
+    publisher.connect(&mesh.endpoints.xsub).unwrap();
+    block_in_place(|| publisher.recv_bytes(0)).unwrap();
+    // More than the connection holds, and more than the proxy gives it ahead.
+    let replies: usize = 60;
+    for id in 0..replies {
+        let request = format!(
+            r#"{{"request_id":"{id}","reply_to":"AGENT_REPLY_s","intent":"zeros 100000"}}"#
+        );
+        publisher
+            .send_multipart([b"T", request.as_bytes()], 0)
+            .unwrap();
+    }
+    // A zero byte is six bytes of JSON.
+    mesh.metrics(|metrics| metrics.counts.answered == 60 && metrics.held > 0)
+        .await;
+    assert_eq!(agent(&mesh).call("T", "x").await.unwrap(), "x");
+    let mut ids = block_in_place(|| {
+        let mut ids = Vec::new();
+        for _ in 0..replies {
+            assert_eq!(slow.message(), b"AGENT_REPLY_s");
+            let reply: serde_json::Value = serde_json::from_slice(&slow.message()).unwrap();
+            ids.push(
+                reply["request_id"]
+                    .as_str()
+                    .unwrap()
+                    .parse::<usize>()
+                    .unwrap(),
+            );
+        }
+        ids
+    });
+    ids.sort_unstable();
+    assert_eq!(ids, (0..replies).collect::<Vec<_>>());
+    mesh.metrics(|metrics| metrics.held == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_waits_is_refused_and_what_runs_is_answered_when_the_proxy_stops() {
     let mut mesh = Zmq::start(Settings::default());
     let script = Script::new();
