@@ -119,7 +119,9 @@ class Worker:
 
     async def start(self) -> None:
         self._context = zmq.asyncio.Context()
-        self._sub, self._pub = self._context.socket(zmq.SUB), self._context.socket(zmq.PUB)
+        # XPUB tells who has subscribed: PUB drops an answer that overtakes its subscription.
+        self._sub, self._pub = self._context.socket(zmq.SUB), self._context.socket(zmq.XPUB)
+        self._wanted: set[bytes] = set()
         for end in (self._sub, self._pub):
             end.setsockopt(zmq.LINGER, 0)
             end.setsockopt(zmq.SNDHWM, 0)
@@ -132,6 +134,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._probed = asyncio.Event()
         self._loop = asyncio.create_task(self._run())
+        self._listener = asyncio.create_task(self._listen())
         await self.settle()
 
     async def settle(self) -> None:
@@ -155,16 +158,23 @@ class Worker:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    async def _listen(self) -> None:
+        while True:
+            wish = await self._pub.recv()
+            (self._wanted.add if wish[:1] == b"\x01" else self._wanted.discard)(wish[1:])
+
     async def _answer(self, request: dict[str, Any]) -> None:
         for reply in await self._handler(request):
             await self.send(request["reply_to"], reply)
 
     async def send(self, reply_to: str, reply: Reply | bytes) -> None:
         payload = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
-        await self._pub.send_multipart([reply_to.encode(), payload])
+        topic = reply_to.encode()
+        await until(lambda: any(topic.startswith(prefix) for prefix in self._wanted))
+        await self._pub.send_multipart([topic, payload])
 
     async def stop(self) -> None:
-        tasks = [self._loop, *self._tasks]
+        tasks = [self._loop, self._listener, *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
