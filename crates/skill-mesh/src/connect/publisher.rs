@@ -145,6 +145,9 @@ impl Line {
                     let until = self.closing.unwrap_or_else(Instant::now);
                     return connection.finish(until).await;
                 }
+            } else if self.closing.is_some_and(|by| by <= Instant::now()) {
+                // The other side does not read: it had its time.
+                return Ok(());
             }
             let next = self.next();
             tokio::select! {
@@ -241,5 +244,42 @@ impl Line {
             self.waiting_bytes -= payload.len();
             tracing::warn!("nobody has subscribed to what was published; it is dropped");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::zmtp::put_wish;
+
+    #[tokio::test]
+    async fn a_proxy_that_does_not_read_holds_up_the_end_no_longer_than_the_linger() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+        let (publications, commands) = mpsc::unbounded_channel();
+        // More than the kernel takes for somebody who does not read.
+        for _ in 0..32 {
+            publications
+                .send((b"T".to_vec(), vec![0; 1 << 20]))
+                .unwrap();
+        }
+        let publisher = Publisher::new(endpoint.parse().unwrap(), commands, Arc::default());
+        let ended = tokio::spawn(publisher.run());
+        let (stream, _) = listener.accept().await.unwrap();
+        let stuck = Connection::begin(stream, Role::ForPublishers)
+            .await
+            .unwrap();
+        let mut out = Outgoing::default();
+        put_wish(out.buffer(), true, b"");
+        out.write_to(stuck.stream()).unwrap();
+        drop(publications);
+        // Well before it would be taken for dead.
+        tokio::time::timeout(SILENT_WITHIN / 2, ended)
+            .await
+            .expect("it gives up")
+            .unwrap();
     }
 }
