@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use skill_format::{Limits, Sha256, SkillTree};
+use skill_format::Sha256;
 use walkdir::WalkDir;
 
 use super::Cache;
@@ -115,11 +115,13 @@ impl Cache {
         self.make()?;
         let _lock = FileLock::exclusive(&self.lock_path(), "skills cache verify", on_wait).await?;
         let mut report = CacheReport::default();
-        self.verify_folder("blobs/sha256", &mut report, |digest| {
-            Ok(self.blob(digest)?.is_some())
+        self.verify_folder("blobs/sha256", &mut report, |name| match name.parse() {
+            Ok(digest) => Ok(self.blob(&digest)?.is_some()),
+            Err(_) => Ok(false),
         })?;
-        self.verify_folder("trees", &mut report, |digest| {
-            Ok(self.tree(digest)?.is_some())
+        self.verify_folder("trees", &mut report, |name| {
+            let kept = self.kept_as(name);
+            Ok(kept.is_some_and(|(kept, digest)| kept.read(&digest).is_some()))
         })?;
         Ok(report)
     }
@@ -135,14 +137,9 @@ impl Cache {
             Ok(Some(_)) | Err(_) => damaged.push(path),
         }
         if let Some(digest) = tree {
-            let path = self.tree_path(digest);
-            let is_sound = || {
-                SkillTree::read_dir_exactly(&path, &Limits::default())
-                    .is_ok_and(|tree| tree.full_digest() == *digest)
-            };
-            if path.is_dir() && !is_sound() {
-                damaged.push(path);
-            }
+            let kept = self.kept(digest).into_iter();
+            let unsound = kept.filter(|kept| kept.read(digest).is_none());
+            damaged.extend(unsound.map(|kept| kept.path().to_owned()));
         }
         damaged
     }
@@ -151,18 +148,12 @@ impl Cache {
         &self,
         folder: &str,
         report: &mut CacheReport,
-        is_sound: impl Fn(&Sha256) -> Result<bool, FsError>,
+        is_sound: impl Fn(&str) -> Result<bool, FsError>,
     ) -> Result<(), FsError> {
         for name in fsx::entry_names(&self.dir.join(folder))? {
             report.checked += 1;
-            let sound = match name.parse() {
-                Ok(digest) => is_sound(&digest)?,
-                Err(_) => {
-                    fsx::remove_tree(&self.dir.join(folder).join(&name))?;
-                    false
-                }
-            };
-            if !sound {
+            if !is_sound(&name)? {
+                fsx::remove_tree(&self.dir.join(folder).join(&name))?;
                 report.dropped.push(Path::new(folder).join(name));
             }
         }

@@ -1,10 +1,10 @@
-//! The user's content-addressed cache: archives by their SHA-256, and unpacked trees by their
-//! digest, from which every store is served by links. Everything is checked against its name when
+//! The user's content-addressed cache: archives by their SHA-256, and trees by their digest, from which every store is served by links. Everything is checked against its name when
 //! it is used, so a damaged cache costs time and never correctness. Knows no network.
 //!
 //! ```text
 //! .cache/blobs/sha256/<hex>     an archive
 //! .cache/trees/<hex>/…          an unpacked skill, read-only
+//! .cache/trees/<hex>.spm        a skill that was installed from a folder of this machine
 //! .cache/unpacked/<hex>.json    which tree an archive gave, and where it came from
 //! .cache/partial/<hex>          a download that is not complete
 //! .cache/tmp/…                  what is being written
@@ -234,10 +234,6 @@ impl Cache {
 
     fn blob_path(&self, digest: &Sha256) -> PathBuf {
         self.dir.join("blobs/sha256").join(digest.hex())
-    }
-
-    fn tree_path(&self, digest: &Sha256) -> PathBuf {
-        self.dir.join("trees").join(digest.hex())
     }
 
     fn unpacked_path(&self, archive: &Sha256) -> PathBuf {

@@ -226,7 +226,7 @@ impl Http {
         match url.scheme() {
             "https" => self.built(&self.encrypted, Self::encrypted),
             "http" if is_loopback(url) || self.options.allow_plain => {
-                self.built(&self.plain, Self::plain)
+                self.built(&self.plain, build_plain)
             }
             _ => Err(HttpError::Insecure {
                 url: error::shown(url),
@@ -255,24 +255,24 @@ impl Http {
         Ok(cell.get_or_init(|| client))
     }
 
-    /// Plain HTTP to this machine. The given TLS configuration trusts nobody and costs nothing;
-    /// without one the client would load the machine's certificates for connections it never makes.
-    fn plain(builder: reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let unused = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring supports the default protocol versions")
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        builder.no_proxy().tls_backend_preconfigured(unused).build()
-    }
-
     /// HTTPS, checked against the machine's certificates.
     fn encrypted(builder: reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
         // An error means that a provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         builder.https_only(true).build()
     }
+}
+
+/// Builds a client for plain HTTP without a proxy. The given TLS configuration trusts nobody and costs
+/// nothing; without one the client would load the machine's certificates for connections it never makes.
+pub fn build_plain(builder: reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let unused = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring supports the default protocol versions")
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    builder.no_proxy().tls_backend_preconfigured(unused).build()
 }
 
 async fn read_body(

@@ -3,7 +3,6 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use skill_client::install::{InstallRequest, Status, Wanted};
-use skill_format::{Limits, SkillTree};
 use skill_signing::{SecretKey, Statement, sign};
 
 use crate::support::{Author, User, installed, name};
@@ -31,8 +30,9 @@ async fn a_folder_of_skills_is_installed_as_a_whole_and_again_without_a_change()
 #[tokio::test]
 async fn a_second_project_gets_links_and_not_copies() {
     let user = User::alone();
-    Author::of("alpha", "1.0.0").write(user.folder());
-    let request = user.request(&["./alpha"]);
+    Author::of("alpha", "1.0.0").pack(user.folder());
+    let mut request = user.request(&["alpha-1.0.0.spm"]);
+    request.allow_unsigned = true;
     user.install(&request).await.expect("installs");
     let other = user.other_store("second");
     user.install_into(&other, &request).await.expect("installs");
@@ -271,12 +271,8 @@ async fn a_bare_skill_installs_and_names_missing_variables_are_reported() {
 #[tokio::test]
 async fn an_archive_is_installed_if_its_signature_is_good_or_not_asked_for() {
     let user = User::alone();
-    let folder = Author::of("alpha", "1.0.0").write(user.folder());
-    let archive = SkillTree::read_dir(&folder, &Limits::default())
-        .expect("a skill")
-        .pack();
-    let path = user.folder().join("alpha-1.0.0.spm");
-    std::fs::write(&path, &archive).expect("write");
+    let path = Author::of("alpha", "1.0.0").pack(user.folder());
+    let archive = std::fs::read(path).expect("read");
     let mut request = user.request(&["alpha-1.0.0.spm"]);
     assert_eq!(user.refused(&request).await, "unsigned");
 
@@ -313,8 +309,9 @@ async fn an_archive_is_installed_if_its_signature_is_good_or_not_asked_for() {
 #[tokio::test]
 async fn a_damaged_cache_costs_time_and_no_correctness() {
     let user = User::alone();
-    Author::of("alpha", "1.0.0").write(user.folder());
-    let request = user.request(&["./alpha"]);
+    Author::of("alpha", "1.0.0").pack(user.folder());
+    let mut request = user.request(&["alpha-1.0.0.spm"]);
+    request.allow_unsigned = true;
     user.install(&request).await.expect("installs");
     // Whoever may write read-only files changes the cache and every store that links to it.
     let cached = walk(&user.cache.dir().join("trees"))
@@ -336,24 +333,63 @@ async fn a_damaged_cache_costs_time_and_no_correctness() {
 #[tokio::test]
 async fn the_cache_is_counted_checked_and_emptied() {
     let user = User::alone();
+    Author::of("alpha", "1.0.0").pack(user.folder());
+    Author::of("beta", "1.0.0").write(user.folder());
+    let mut request = user.request(&["alpha-1.0.0.spm", "./beta"]);
+    request.allow_unsigned = true;
+    user.install(&request).await.expect("installs");
+    let size = user.cache.size().expect("a size");
+    assert_eq!((size.archives.count, size.trees.count), (1, 2));
+    std::fs::remove_file(user.tree("alpha").join("notes.md")).expect("remove");
+    let file = user.tree("beta").with_extension("spm");
+    std::fs::write(&file, "damaged").expect("write");
+    let report = user.cache.verify(|_| {}).await.expect("checks");
+    assert_eq!((report.checked, report.dropped.len()), (3, 2));
+    assert!(!file.exists() && !user.tree("alpha").exists());
+    let cleared = user.cache.clear(|_| {}).await.expect("clears");
+    assert_eq!((cleared.archives.count, cleared.trees.count), (1, 0));
+    assert_eq!(user.cache.size().expect("a size").bytes, 0);
+    assert_eq!(
+        user.installed(),
+        ["alpha@1.0.0", "beta@1.0.0"],
+        "installed skills stay"
+    );
+}
+
+#[tokio::test]
+async fn of_a_folder_the_cache_keeps_one_file_that_no_store_shares() {
+    let user = User::alone();
     Author::of("alpha", "1.0.0").write(user.folder());
+    let request = user.request(&["./alpha"]);
+    user.install(&request).await.expect("installs");
+    let kept = walk(&user.cache.dir().join("trees"));
+    assert_eq!(kept, [user.tree("alpha").with_extension("spm")]);
+    // Written over where it lies: the original is still known, so the change is carried over.
+    let installed = user.path_of("alpha", "notes.md");
+    std::fs::set_permissions(&installed, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+    std::fs::write(&installed, "ONE\ntwo\nthree\nfour\nfive\n").expect("write");
+    Author::of("alpha", "1.1.0")
+        .file("notes.md", "one\ntwo\nthree\nfour\nFIVE\n")
+        .write(user.folder());
+    let outcome = user.install(&request).await.expect("merges");
+    assert!(outcome.skills[0].merged);
+    assert_eq!(
+        user.read("alpha", "notes.md"),
+        "ONE\ntwo\nthree\nfour\nFIVE\n"
+    );
+}
+
+#[tokio::test]
+async fn a_large_folder_is_kept_unpacked() {
+    let user = User::alone();
+    let text = "x".repeat(5 * 1024 * 1024);
+    Author::of("alpha", "1.0.0")
+        .file("large.txt", &text)
+        .write(user.folder());
     user.install(&user.request(&["./alpha"]))
         .await
         .expect("installs");
-    assert_eq!(user.cache.size().expect("a size").trees.count, 1);
-    let tree = user
-        .cache
-        .dir()
-        .join("trees")
-        .join(user.entry("alpha").digest.expect("a digest").hex());
-    std::fs::remove_file(tree.join("notes.md")).expect("remove");
-    let report = user.cache.verify(|_| {}).await.expect("checks");
-    assert_eq!((report.checked, report.dropped.len()), (1, 1));
-    user.cache.put_blob(b"an archive").expect("kept");
-    let cleared = user.cache.clear(|_| {}).await.expect("clears");
-    assert_eq!((cleared.archives.count, cleared.archives.bytes), (1, 10));
-    assert_eq!(user.cache.size().expect("a size").bytes, 0);
-    assert_eq!(user.installed(), ["alpha@1.0.0"], "installed skills stay");
+    assert!(user.tree("alpha").join("large.txt").is_file());
 }
 
 fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
@@ -370,6 +406,12 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 impl User {
+    /// Where the cache keeps an installed skill unpacked.
+    fn tree(&self, skill: &str) -> std::path::PathBuf {
+        let digest = self.entry(skill).digest.expect("a digest");
+        self.cache.dir().join("trees").join(digest.hex())
+    }
+
     /// As if a skill had come from the registry.
     fn store_entry_from_registry(&self, skill: &str) {
         let path = self.store.index_path();

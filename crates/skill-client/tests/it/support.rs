@@ -11,7 +11,7 @@ use skill_client::{
     Cache, Clock as _, Config, Event, InstallError, InstallOutcome, InstallRequest, InstalledSkill,
     Installer, SkillSource, Store, SystemClock, Verifier,
 };
-use skill_format::{Explain as _, SkillName};
+use skill_format::{Explain as _, SkillFile, SkillName, SkillTree};
 use skill_signing::{Keyring, Pins};
 use tempfile::TempDir;
 
@@ -264,5 +264,17 @@ impl Author {
             std::fs::write(path, text).expect("write");
         }
         folder
+    }
+
+    /// Writes the skill as `dir/<name>-1.0.0.spm`.
+    pub fn pack(&self, dir: &Path) -> PathBuf {
+        let mut tree = SkillTree::new();
+        for (path, text) in &self.files {
+            tree.insert(path, SkillFile::plain(text.as_str()))
+                .expect("a good path");
+        }
+        let archive = dir.join(format!("{}-1.0.0.spm", self.name));
+        std::fs::write(&archive, tree.pack()).expect("write");
+        archive
     }
 }

@@ -18,6 +18,8 @@ use crate::tree::{SKILL_MD, SkillFile, SkillTree};
 
 /// As `gzip -6`.
 const COMPRESSION_LEVEL: u8 = 6;
+/// What stands before a block that is not compressed.
+const STORED_HEADER_BYTES: usize = 5;
 /// "Unknown", RFC 1952, section 2.3.1.
 const GZIP_SYSTEM_UNKNOWN: u8 = 255;
 
@@ -29,10 +31,33 @@ const EXTENDED_NAME: &str = "PaxHeader";
 
 /// See [`SkillTree::pack`].
 pub(crate) fn pack(tree: &SkillTree) -> Vec<u8> {
-    gzip_member(&tar(tree))
+    let tar = tar(tree);
+    gzip_member(&tar, &compress_to_vec(&tar, COMPRESSION_LEVEL))
 }
 
-fn gzip_member(content: &[u8]) -> Vec<u8> {
+/// See [`SkillTree::pack_stored`].
+pub(crate) fn pack_stored(tree: &SkillTree) -> Vec<u8> {
+    let tar = tar(tree);
+    gzip_member(&tar, &store_to_vec(&tar))
+}
+
+/// Deflate's blocks without compression (RFC 1951, section 3.2.4).
+fn store_to_vec(content: &[u8]) -> Vec<u8> {
+    let blocks = content.chunks(usize::from(u16::MAX));
+    let mut stored = Vec::with_capacity(content.len() + blocks.len() * STORED_HEADER_BYTES);
+    let last = blocks.len().saturating_sub(1);
+    for (number, block) in blocks.enumerate() {
+        // At most `u16::MAX`, as a chunk is.
+        let length = block.len() as u16;
+        stored.push(u8::from(number == last));
+        stored.extend_from_slice(&length.to_le_bytes());
+        stored.extend_from_slice(&(!length).to_le_bytes());
+        stored.extend_from_slice(block);
+    }
+    stored
+}
+
+fn gzip_member(content: &[u8], deflated: &[u8]) -> Vec<u8> {
     let [m0, m1] = gzip::MAGIC;
     let header: [u8; gzip::HEADER_BYTES] = [
         m0,
@@ -47,7 +72,7 @@ fn gzip_member(content: &[u8]) -> Vec<u8> {
         GZIP_SYSTEM_UNKNOWN,
     ];
     let mut member = header.to_vec();
-    member.extend_from_slice(&compress_to_vec(content, COMPRESSION_LEVEL));
+    member.extend_from_slice(deflated);
     member.extend_from_slice(&crc32fast::hash(content).to_le_bytes());
     // Modulo 2^32, as the format has it.
     member.extend_from_slice(&(content.len() as u32).to_le_bytes());

@@ -166,11 +166,7 @@ impl Line {
                     }
                 }
                 () = sleep_until(next) => self.expire(),
-                () = heart.beat() => {
-                    if !heart.ask(out.buffer()) {
-                        return Err(io::Error::new(io::ErrorKind::TimedOut, "it gives no sign of life"));
-                    }
-                }
+                () = heart.beat() => heart.ask(out.buffer())?,
             }
         }
     }
@@ -269,10 +265,10 @@ mod tests {
         let publisher = Publisher::new(endpoint.parse().unwrap(), commands, Arc::default());
         let ended = tokio::spawn(publisher.run());
         let (stream, _) = listener.accept().await.unwrap();
-        let stuck = Connection::begin(stream, Role::ForPublishers)
+        let mut out = Outgoing::default();
+        let stuck = Connection::accept(stream, Role::ForPublishers, out.buffer())
             .await
             .unwrap();
-        let mut out = Outgoing::default();
         put_wish(out.buffer(), true, b"");
         out.write_to(stuck.stream()).unwrap();
         drop(publications);

@@ -55,11 +55,7 @@ impl Subscriber {
                         heart.heard();
                     }
                 }
-                () = heart.beat() => {
-                    if !heart.ask(out.buffer()) {
-                        return Err(io::Error::new(io::ErrorKind::TimedOut, "it gives no sign of life"));
-                    }
-                }
+                () = heart.beat() => heart.ask(out.buffer())?,
             }
         }
     }

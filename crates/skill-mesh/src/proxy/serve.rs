@@ -7,6 +7,7 @@ use std::net::TcpListener as Bound;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinSet, LocalSet, spawn_local, yield_now};
@@ -193,7 +194,8 @@ impl Server {
             Side::Publishers => Role::ForPublishers,
             Side::Subscribers => Role::ForSubscribers,
         };
-        let mut connection = match Connection::begin(stream, role).await {
+        let mut first = BytesMut::new();
+        let mut connection = match Connection::accept(stream, role, &mut first).await {
             Ok(connection) => connection,
             Err(error) => {
                 tracing::debug!(?side, %error, "a connection is refused");
@@ -205,6 +207,7 @@ impl Server {
         let stuck = Rc::new(Notify::new());
         self.turn(|rule, _, out| {
             out.open(id, connection.stream().clone(), stuck.clone());
+            out.put(id, |out| out.unsplit(first));
             rule.opened(side, id, out);
         });
         let end = self.listen(id, side, &mut connection, &stuck).await;
@@ -249,10 +252,7 @@ impl Server {
                 }
                 () = stuck.notified() => {}
                 () = heart.beat(), if side == Side::Subscribers => {
-                    let alive = self.turn(|_, _, out| out.put(id, |out| heart.ask(out)));
-                    if alive == Some(false) {
-                        return Err(io::Error::new(io::ErrorKind::TimedOut, "it gives no sign of life"));
-                    }
+                    self.turn(|_, _, out| out.put(id, |out| heart.ask(out))).unwrap_or(Ok(()))?;
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior, timeout};
 
 use super::frame::{Decoder, Item, put_command};
 use super::handshake::{
@@ -17,6 +17,8 @@ use super::{Endpoint, MESSAGE_BYTES_MAX};
 
 /// How long a peer may take to say what it is.
 const BEGIN_WITHIN: Duration = Duration::from_secs(30);
+/// How long a peer that has greeted may wait for our word before it says its own.
+const FIRST_WORD_WITHIN: Duration = Duration::from_millis(100);
 /// What is read at a time: between these two, as much as tends to come.
 const ROOM_MIN: usize = 4 * 1024;
 const ROOM_MAX: usize = 256 * 1024;
@@ -36,31 +38,66 @@ impl Connection {
     /// Connects.
     pub(crate) async fn to(endpoint: &Endpoint, role: Role) -> io::Result<Self> {
         let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
-        Self::begin(stream, role).await
-    }
-
-    /// Greets the peer.
-    pub(crate) async fn begin(stream: TcpStream, role: Role) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        let mut connection = Self {
-            stream: Arc::new(stream),
-            decoder: Decoder::new(MESSAGE_BYTES_MAX),
-            room: ROOM_MIN,
-        };
-        tokio::time::timeout(BEGIN_WITHIN, connection.greet(role))
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "it does not say what it is"))??;
-        Ok(connection)
-    }
-
-    async fn greet(&mut self, role: Role) -> io::Result<()> {
+        let mut connection = Self::new(stream)?;
         let mut out = Outgoing::default();
         out.buffer().extend_from_slice(&greeting());
         put_ready(out.buffer(), role);
+        in_time(async {
+            connection.send(&mut out).await?;
+            connection.hear_greeting().await?;
+            connection.hear_ready(role).await
+        })
+        .await?;
+        Ok(connection)
+    }
+
+    /// Meets a peer that has connected. `first` is what is still to be sent before anything else: our own
+    /// READY waits for the peer's, so that what it asks for can leave with it. A publisher of libzmq drops
+    /// what it publishes between our READY and our subscription; this way it learns of both at once.
+    pub(crate) async fn accept(
+        stream: TcpStream,
+        role: Role,
+        first: &mut BytesMut,
+    ) -> io::Result<Self> {
+        let mut connection = Self::new(stream)?;
+        let mut out = Outgoing::default();
+        out.buffer().extend_from_slice(&greeting());
+        put_ready(first, role);
+        in_time(async {
+            connection.send(&mut out).await?;
+            connection.hear_greeting().await?;
+            match timeout(FIRST_WORD_WITHIN, connection.hear_ready(role)).await {
+                Ok(heard) => heard,
+                // It may be one that waits for ours.
+                Err(_) => {
+                    out.buffer().unsplit(first.split());
+                    connection.send(&mut out).await?;
+                    connection.hear_ready(role).await
+                }
+            }
+        })
+        .await?;
+        Ok(connection)
+    }
+
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream: Arc::new(stream),
+            decoder: Decoder::new(MESSAGE_BYTES_MAX),
+            room: ROOM_MIN,
+        })
+    }
+
+    async fn send(&self, out: &mut Outgoing) -> io::Result<()> {
         while !out.is_empty() {
             self.stream.writable().await?;
             out.write_to(&self.stream)?;
         }
+        Ok(())
+    }
+
+    async fn hear_greeting(&self) -> io::Result<()> {
         let mut theirs = [0; GREETING_BYTES];
         let mut have = 0;
         while let Some(room) = theirs.get_mut(have..).filter(|room| !room.is_empty()) {
@@ -72,7 +109,11 @@ impl Connection {
                 Err(error) => return Err(error),
             };
         }
-        check_greeting(&theirs).map_err(io::Error::other)?;
+        check_greeting(&theirs).map_err(io::Error::other)
+    }
+
+    /// Loses nothing when it is dropped halfway.
+    async fn hear_ready(&mut self, role: Role) -> io::Result<()> {
         loop {
             match self.decoder.next().map_err(io::Error::other)? {
                 Some(Item::Command { name, body }) => {
@@ -140,6 +181,11 @@ impl Connection {
     pub(crate) fn next(&mut self) -> io::Result<Option<Item<'_>>> {
         self.decoder.next().map_err(io::Error::other)
     }
+}
+
+async fn in_time(meeting: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "it does not say what it is");
+    timeout(BEGIN_WITHIN, meeting).await.map_err(late)?
 }
 
 fn is_retry(error: &io::Error) -> bool {
@@ -217,16 +263,22 @@ impl Heart {
         self.every.tick().await;
     }
 
-    /// Writes a PING, unless the peer is dead: says whether it lives.
-    pub(crate) fn ask(&mut self, out: &mut BytesMut) -> bool {
+    /// Writes a PING.
+    ///
+    /// # Errors
+    /// When the peer has owed an answer for too long.
+    pub(crate) fn ask(&mut self, out: &mut BytesMut) -> io::Result<()> {
         let now = Instant::now();
         if self.asked.is_some_and(|since| now - since >= self.within) {
-            return false;
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "it gives no sign of life",
+            ));
         }
         self.asked.get_or_insert(now);
         // A time to live of 0: the peer is to judge by its own measure.
         put_command(out, b"PING", &[0, 0]);
-        true
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use zmq::{Context, Socket, SocketType};
 
 use crate::bench::{Script, Worker, agent, call};
 use crate::transports::{PATIENCE, Transport, Zmq};
+use crate::zmtp::Peer;
 
 fn socket(context: &Context, kind: SocketType, endpoint: &str) -> Socket {
     let socket = context.socket(kind).unwrap();
@@ -127,6 +128,30 @@ async fn a_thousand_requests_published_right_after_connecting_get_a_thousand_ans
         assert!(!std::mem::replace(&mut answered[n], true), "{n} twice");
     }
     assert_eq!(script.began().len(), 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pub_socket_hears_of_the_connection_and_of_the_subscription_at_once() {
+    let mesh = Zmq::start(Settings::default());
+    let mut agent = Peer::greet(&mesh.endpoints.xsub).unwrap();
+    agent.ready("PUB").unwrap();
+    // libzmq drops what is published between the two, so there must be nothing between them.
+    let piece = agent.piece();
+    let subscription = b"\x00\x01\x01";
+    assert!(piece.starts_with(b"\x04\x1a\x05READY"), "{piece:?}");
+    assert!(
+        piece.windows(3).any(|bytes| bytes == subscription),
+        "{piece:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_waits_for_the_proxys_word_gets_it() {
+    let mesh = Zmq::start(Settings::default());
+    let mut agent = Peer::greet(&mesh.endpoints.xsub).unwrap();
+    agent.until_ready().unwrap();
+    agent.ready("PUB").unwrap();
+    assert_eq!(agent.message(), b"\x01", "everything is wanted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

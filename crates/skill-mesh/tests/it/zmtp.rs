@@ -1,5 +1,5 @@
-//! A subscriber of a few bytes of ZMTP 3.0, which does only what it is told to: unlike libzmq's it can
-//! fall silent with its connection open, as a stopped process does.
+//! A peer of a few bytes of ZMTP 3.0, which does only what it is told to: unlike libzmq's it can fall silent
+//! with its connection open, as a stopped process does, and see what comes in one piece.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -9,11 +9,11 @@ use crate::transports::PATIENCE;
 pub struct Peer(TcpStream);
 
 impl Peer {
-    /// Connects and subscribes; answers nothing from then on.
+    /// Connects and greets.
     ///
     /// # Errors
     /// When the other side closes the connection.
-    pub fn subscribe(endpoint: &str, topic: &str) -> io::Result<Self> {
+    pub fn greet(endpoint: &str) -> io::Result<Self> {
         let address = endpoint.strip_prefix("tcp://").expect("a TCP endpoint");
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -24,17 +24,50 @@ impl Peer {
         stream.write_all(&greeting)?;
         let mut theirs = [0; 64];
         stream.read_exact(&mut theirs)?;
-        let ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB";
-        stream.write_all(&[4, u8::try_from(ready.len()).unwrap()])?;
-        stream.write_all(ready)?;
-        let mut peer = Self(stream);
-        let (command, body) = peer.frame()?;
-        assert!(command && body.starts_with(b"\x05READY"), "{body:?}");
+        Ok(Self(stream))
+    }
+
+    /// Says what kind of socket it is, in three letters.
+    ///
+    /// # Errors
+    /// When the other side closes the connection.
+    pub fn ready(&mut self, kind: &str) -> io::Result<()> {
+        let ready = format!("\x05READY\x0bSocket-Type\0\0\0\x03{kind}");
+        self.0.write_all(&[4, u8::try_from(ready.len()).unwrap()])?;
+        self.0.write_all(ready.as_bytes())
+    }
+
+    /// Connects and subscribes; answers nothing from then on.
+    ///
+    /// # Errors
+    /// When the other side closes the connection.
+    pub fn subscribe(endpoint: &str, topic: &str) -> io::Result<Self> {
+        let mut peer = Self::greet(endpoint)?;
+        peer.ready("SUB")?;
+        peer.until_ready()?;
         let subscription = [&[1], topic.as_bytes()].concat();
         let size = u8::try_from(subscription.len()).unwrap();
         peer.0.write_all(&[0, size])?;
         peer.0.write_all(&subscription)?;
         Ok(peer)
+    }
+
+    /// Waits until the other side says what it is.
+    ///
+    /// # Errors
+    /// When it closes the connection instead.
+    pub fn until_ready(&mut self) -> io::Result<()> {
+        let (command, body) = self.frame()?;
+        assert!(command && body.starts_with(b"\x05READY"), "{body:?}");
+        Ok(())
+    }
+
+    /// What has come by the time that anything has.
+    pub fn piece(&mut self) -> Vec<u8> {
+        let mut piece = vec![0; 4096];
+        let read = self.0.read(&mut piece).unwrap();
+        piece.truncate(read);
+        piece
     }
 
     /// The next message frame; commands, such as PING, are passed over.

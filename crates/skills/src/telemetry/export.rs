@@ -1,12 +1,12 @@
 //! Sends spans to a collector, in batches, by OTLP over HTTP in JSON. What the collector does not take is tried
 //! again, then dropped and counted; a request never hears of it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
+use skill_client::http::build_plain;
 use skill_trace::{DROPPED, EXPORTED, SpanData, Spans, export_request};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,7 @@ impl Exporter {
             .default_headers(settings.headers.clone())
             .redirect(reqwest::redirect::Policy::none());
         let client = if settings.endpoint.scheme() == "http" {
-            plain(builder)
+            build_plain(builder)
         } else {
             // An error means that a provider is installed already, which serves as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -205,15 +205,4 @@ fn chain(error: &reqwest::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Without the machine's certificates, which take a while to load and are not used.
-fn plain(builder: reqwest::ClientBuilder) -> reqwest::Result<Client> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let unused = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring supports the default protocol versions")
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    builder.no_proxy().tls_backend_preconfigured(unused).build()
 }

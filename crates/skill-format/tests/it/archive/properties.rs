@@ -115,7 +115,8 @@ proptest! {
 
     #[test]
     fn trees_survive_packing(tree in any_tree()) {
-        prop_assert_eq!(read(&tree.pack()).expect("our own package"), tree);
+        prop_assert_eq!(read(&tree.pack()).expect("our own package"), tree.clone());
+        prop_assert_eq!(read(&tree.pack_stored()).expect("the same, stored"), tree);
     }
 
     #[test]
