@@ -10,8 +10,8 @@ use std::time::Instant;
 use serde::Deserialize;
 use skill_mesh::connect::Endpoints;
 use skill_mesh::protocol::{Reply, Request};
+use skill_mesh::proxy::Mode;
 use skill_mesh::proxy::{Proxy, Settings};
-use skill_mesh::queue::Mode;
 use tokio::sync::oneshot;
 use zmq::{Context, SNDMORE, Socket, SocketType};
 
@@ -58,7 +58,7 @@ impl Running {
         settings.xsub = "tcp://127.0.0.1:*".into();
         settings.xpub = "tcp://127.0.0.1:*".into();
         settings.foreign_slots = WINDOW;
-        settings.queue.mode = mode;
+        settings.mode = mode;
         let proxy = Proxy::bind(settings)?;
         let endpoints = Endpoints {
             xsub: proxy.xsub_endpoint().to_owned(),

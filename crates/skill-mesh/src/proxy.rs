@@ -34,18 +34,29 @@ use skill_format::{Explain, Fault};
 use tokio::sync::{oneshot, watch};
 
 use crate::protocol::REPLY_PREFIX;
-use crate::queue::{self, Counts, Mode, TopicCounts, TopicGauge};
+use crate::queue::{self, Counts, TopicCounts, TopicGauge};
 use crate::transport::WallClock;
 use crate::zmtp::Endpoint;
+
+/// Whether a request goes to one worker of its topic or to all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One worker; answered once.
+    Share,
+    /// All workers that are there, as in SkillScale: nothing waits, and each of them answers.
+    Broadcast,
+}
 
 /// How a proxy works.
 #[derive(Clone)]
 pub struct Settings {
+    /// To one or to all.
+    pub mode: Mode,
     /// Where publishers connect to, such as `tcp://0.0.0.0:5444`; port `*` is any free one.
     pub xsub: String,
     /// Where subscribers connect to, such as `tcp://0.0.0.0:5555`. Both must be TCP.
     pub xpub: String,
-    /// The bounds of delivery, and whether requests are shared or broadcast.
+    /// The bounds of delivery where requests are shared.
     pub queue: queue::Settings,
     /// How many requests a server gets at a time that does not say how many it runs: SkillScale's run
     /// four.
@@ -56,10 +67,13 @@ pub struct Settings {
     pub hold: Duration,
     /// Bytes of all replies that wait so.
     pub hold_bytes_max: usize,
-    /// How often subscribers are asked whether they are alive.
+    /// How often workers are asked whether they are alive.
     pub heartbeat: Duration,
-    /// After how long without a sign of life a subscriber's connection is closed.
+    /// After how long without a sign of life a worker's connection is closed.
     pub heartbeat_timeout: Duration,
+    /// Bytes of messages that have not come as a whole, of all connections together. Beyond it a connection
+    /// ends that holds a large part of them.
+    pub unfinished_bytes_max: usize,
     /// How long running requests may take when the proxy stops.
     pub drain: Duration,
     /// For the timestamps of its own error replies.
@@ -70,6 +84,7 @@ impl Settings {
     /// SkillScale's ports on every interface, sharing.
     pub fn new(clock: WallClock) -> Self {
         Self {
+            mode: Mode::Share,
             xsub: "tcp://0.0.0.0:5444".into(),
             xpub: "tcp://0.0.0.0:5555".into(),
             queue: queue::Settings::default(),
@@ -79,6 +94,7 @@ impl Settings {
             hold_bytes_max: 64 * 1024 * 1024,
             heartbeat: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_secs(5),
+            unfinished_bytes_max: 256 * 1024 * 1024,
             drain: Duration::from_secs(10),
             clock,
         }
@@ -237,15 +253,16 @@ impl Proxy {
         std::thread::Builder::new()
             .name("mesh-proxy".into())
             .spawn(move || {
-                let heartbeat = serve::Heartbeat {
-                    every: settings.heartbeat,
-                    within: settings.heartbeat_timeout,
+                let bounds = serve::Bounds {
+                    heartbeat: settings.heartbeat,
+                    silent: settings.heartbeat_timeout,
+                    unfinished_bytes: settings.unfinished_bytes_max,
                 };
-                let rule: Box<dyn serve::Rule> = match settings.queue.mode {
+                let rule: Box<dyn serve::Rule> = match settings.mode {
                     Mode::Share => Box::new(share::Share::new(settings, metrics)),
                     Mode::Broadcast => Box::new(broadcast::Broadcast::new(metrics)),
                 };
-                let result = serve::run(publishers, subscribers, rule, heartbeat, stopped);
+                let result = serve::run(publishers, subscribers, rule, bounds, stopped);
                 let _ = finished.send(result.map_err(|source| ProxyError::Serve { source }));
             })
             .map_err(|source| ProxyError::Serve { source })?;

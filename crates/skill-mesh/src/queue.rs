@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use answers::Answers;
 use settings::CountsByTopic;
-pub use settings::{Counts, Key, Mode, Offer, Refusal, Settings, TopicCounts, TopicGauge};
+pub use settings::{Counts, Key, Offer, Refusal, Settings, TopicCounts, TopicGauge};
 use workers::{Topic, Worker};
 
 /// Time since the transport began.
@@ -132,9 +132,6 @@ impl<Q: Clone, A: Clone> Queue<Q, A> {
     /// A request came.
     pub fn offer(&mut self, now: Moment, offer: Offer<Q>, out: &mut Vec<Action<Q, A>>) {
         self.tick(now, out);
-        if self.settings.mode == Mode::Broadcast {
-            return self.broadcast(offer, out);
-        }
         let key = offer.key.clone();
         if self.numbers.contains_key(&key) {
             self.counts.duplicates += 1;
@@ -154,30 +151,17 @@ impl<Q: Clone, A: Clone> Queue<Q, A> {
         self.accept(now, offer, out);
     }
 
-    fn broadcast(&mut self, offer: Offer<Q>, out: &mut Vec<Action<Q, A>>) {
-        let members = self.topics.get(&*offer.topic).map(Topic::members);
-        if members.is_none_or(BTreeSet::is_empty) {
-            self.counts.lost += 1;
-        }
-        for worker in members.into_iter().flatten() {
-            self.counts.delivered += 1;
-            out.push(Action::Deliver {
-                worker: *worker,
-                key: offer.key.clone(),
-                body: offer.body.clone(),
-                attempt: 1,
-            });
-        }
-    }
-
     fn overload(&self, offer: &Offer<Q>) -> Option<Refusal> {
         if self.closing {
             return Some(Refusal::Stopping);
         }
         let topic = self.topics.get(&*offer.topic);
         let waiting = topic.map_or(0, Topic::waiting);
+        let is_served = topic.is_some_and(|topic| !topic.members().is_empty());
+        // Requests that nobody may ever take leave half of the room to those that somebody does.
+        let bytes_max = self.settings.bytes_max / if is_served { 1 } else { 2 };
         let full = waiting >= self.settings.waiting_max
-            || self.bytes + offer.bytes > self.settings.bytes_max
+            || self.bytes + offer.bytes > bytes_max
             || (topic.is_none() && self.topics.len() >= self.settings.topics_max);
         full.then(|| Refusal::Busy {
             topic: offer.topic.clone(),
@@ -370,13 +354,10 @@ impl<Q: Clone, A: Clone> Queue<Q, A> {
             return;
         }
         // A predecessor may have handed the request out; later, it is one that was forgotten.
-        let inherited = now < self.settings.memory;
-        if self.settings.mode == Mode::Broadcast || inherited {
+        if now < self.settings.memory {
             self.counts.passed_on += 1;
-            if self.settings.mode == Mode::Share {
-                let kept = Answer::Given(answer.clone());
-                self.answers.insert(now, key.clone(), kept, bytes);
-            }
+            let kept = Answer::Given(answer.clone());
+            self.answers.insert(now, key.clone(), kept, bytes);
             let key = key.clone();
             out.push(Action::Reply { key, answer });
         } else {
@@ -386,9 +367,6 @@ impl<Q: Clone, A: Clone> Queue<Q, A> {
 
     /// Whether news of this request may be passed on; they also extend its lease.
     pub fn progress(&mut self, now: Moment, key: &Key) -> bool {
-        if self.settings.mode == Mode::Broadcast {
-            return true;
-        }
         let Some(&number) = self.numbers.get(key) else {
             return false;
         };

@@ -251,20 +251,73 @@ fn topic(field: &'static str, text: &str) -> Result<(), Problem> {
 
 /// Finds out whom to tell about a broken payload.
 fn bad(payload: &[u8], problem: Problem) -> BadMessage {
-    // Beyond the bound only the beginning is looked at.
-    let payload = &payload[..payload.len().min(64 * 1024)];
+    let (reply_to, request_id) = sender(payload);
     BadMessage {
         problem,
-        reply_to: salvage(payload, "reply_to").filter(|text| topic("reply_to", text).is_ok()),
-        request_id: salvage(payload, "request_id")
+        reply_to: reply_to.filter(|text| topic("reply_to", text).is_ok()),
+        request_id: request_id
             .filter(|text| bounded_id(text).is_ok())
             .unwrap_or_default(),
     }
 }
 
-/// The text of a field of a payload that need not be JSON as a whole: what follows `"field":` the
-/// first time, if it is a complete JSON string or number.
+/// Reply topic and id. Where [`open`] can read them it is these and no others: whoever passed the message on
+/// waits for the answer under just that key.
+fn sender(payload: &[u8]) -> (Option<String>, Option<String>) {
+    let some = |text: Cow<'_, str>| (!text.is_empty()).then(|| text.into_owned());
+    match serde_json::from_slice::<Quick<'_>>(payload) {
+        Ok(quick) => (some(quick.reply_to), some(quick.request_id)),
+        Err(_) => (salvage(payload, "reply_to"), salvage(payload, "request_id")),
+    }
+}
+
+/// The text of a member of a payload that need not be JSON as a whole: of the outermost object as far as
+/// that can be told, else of whatever is there near the beginning or the end.
 fn salvage(payload: &[u8], field: &str) -> Option<String> {
+    const NEAR_BYTES: usize = 64 * 1024;
+    let beginning = &payload[..payload.len().min(NEAR_BYTES)];
+    let end = &payload[payload.len().saturating_sub(NEAR_BYTES)..];
+    outermost(payload, field)
+        .or_else(|| anywhere(beginning, field))
+        .or_else(|| anywhere(end, field))
+}
+
+fn outermost(payload: &[u8], field: &str) -> Option<String> {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(byte) = payload.get(at) {
+        at += 1;
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let text = &payload[at..];
+                let length = end_of_string(text)?;
+                at += length + 1;
+                let is_field = depth == 1 && text[..length] == *field.as_bytes();
+                if is_field && let Some(value) = value_behind(&text[length + 1..]) {
+                    return value;
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Where the quotation mark is that ends a string.
+fn end_of_string(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+fn anywhere(payload: &[u8], field: &str) -> Option<String> {
     let name = format!("\"{field}\"");
     let mut rest = payload;
     loop {
@@ -272,16 +325,22 @@ fn salvage(payload: &[u8], field: &str) -> Option<String> {
             .windows(name.len())
             .position(|window| window == name.as_bytes())?;
         rest = &rest[at + name.len()..];
-        let Some(value) = rest.trim_ascii_start().strip_prefix(b":") else {
-            continue;
-        };
-        let first = serde_json::Deserializer::from_slice(value)
-            .into_iter::<Value>()
-            .next()?;
-        return match first {
-            Ok(Value::String(text)) if !text.is_empty() => Some(text),
-            Ok(Value::Number(number)) => Some(number.to_string()),
-            _ => None,
-        };
+        if let Some(value) = value_behind(rest) {
+            return value;
+        }
     }
+}
+
+/// What stands behind a member's name, if one does: its text, where it is complete and not empty, or its
+/// number.
+fn value_behind(rest: &[u8]) -> Option<Option<String>> {
+    let value = rest.trim_ascii_start().strip_prefix(b":")?;
+    let first = serde_json::Deserializer::from_slice(value)
+        .into_iter::<Value>()
+        .next();
+    Some(match first {
+        Some(Ok(Value::String(text))) if !text.is_empty() => Some(text),
+        Some(Ok(Value::Number(number))) => Some(number.to_string()),
+        _ => None,
+    })
 }

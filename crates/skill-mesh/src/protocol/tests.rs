@@ -222,3 +222,96 @@ fn what_is_beyond_a_bound_is_refused_with_the_bound() {
     assert_eq!(bad.code(), "mesh-bad-topic");
     assert_eq!(bad.reply_to, None);
 }
+
+#[test]
+fn a_broken_message_is_answered_as_whoever_passed_it_on_knows_it() {
+    // Each is passed on by its members alone, and refused by whoever reads it whole.
+    for intent in [
+        r#"{"reply_to":"AGENT_REPLY_other","request_id":"other","data":"\ud800"}"#.to_owned(),
+        format!("{}{}", "[".repeat(200), "]".repeat(200)),
+        r#"[1e999]"#.to_owned(),
+        format!(r#"["{}","\udc00"]"#, "x".repeat(100_000)),
+    ] {
+        let payload = format!(r#"{{"intent":{intent},"reply_to":"R","request_id":"1"}}"#);
+        let Ok(Envelope::Request {
+            request_id,
+            reply_to,
+        }) = open(payload.as_bytes())
+        else {
+            panic!("{payload} is not passed on");
+        };
+        assert_eq!((&*reply_to, &*request_id), ("R", "1"));
+        let bad = Request::parse(payload.as_bytes()).unwrap_err();
+        assert_eq!(
+            (bad.reply_to.as_deref(), &*bad.request_id),
+            (Some("R"), "1")
+        );
+    }
+}
+
+#[test]
+fn a_sender_is_found_behind_a_large_intent_and_not_inside_it() {
+    let intent = format!(r#"{{"reply_to":"wrong","text":"{}"}}"#, "x".repeat(100_000));
+    for end in ["", "}", ",]"] {
+        let payload = format!(r#"{{"intent":{intent},"request_id":"1","reply_to":"R"{end}"#);
+        let payload = payload.strip_suffix('}').unwrap_or(&payload);
+        let bad = open(payload.as_bytes()).unwrap_err();
+        assert_eq!(
+            (bad.reply_to.as_deref(), &*bad.request_id),
+            (Some("R"), "1")
+        );
+    }
+    // The quotation marks are one too many: outside and inside cannot be told apart.
+    let payload = r#"{"intent":"say "hi", "request_id":"1","reply_to":"R"}"#;
+    let bad = open(payload.as_bytes()).unwrap_err();
+    assert_eq!(
+        (bad.reply_to.as_deref(), &*bad.request_id),
+        (Some("R"), "1")
+    );
+}
+
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just(r#""\ud800""#.to_owned()),
+        Just("1e999".to_owned()),
+        Just("null".to_owned()),
+        Just("{".to_owned()),
+        r#""(R|S|T|reply_to|request_id)""#,
+        "[0-9]{1,3}",
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        let name = prop_oneof![
+            Just("reply_to"),
+            Just("request_id"),
+            Just("intent"),
+            Just("status"),
+            Just("other")
+        ];
+        prop_oneof![
+            prop::collection::vec((name, inner.clone()), 0..5).prop_map(|members| {
+                let members = members
+                    .iter()
+                    .map(|(name, value)| format!("\"{name}\":{value}"));
+                format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+            }),
+            prop::collection::vec(inner, 0..3).prop_map(|all| format!("[{}]", all.join(","))),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_passed_on_is_read_or_refused_under_the_same_key(
+        mut intent in json(), rest in json(),
+    ) {
+        intent.push_str(r#","reply_to":"R","request_id":"1","more":"#);
+        let payload = format!(r#"{{"intent":{intent}{rest}}}"#);
+        if let Ok(Envelope::Request { request_id, reply_to }) = open(payload.as_bytes()) {
+            let (to, id) = match Request::parse(payload.as_bytes()) {
+                Ok(request) => (request.reply_to, request.request_id),
+                Err(bad) => (bad.reply_to.unwrap_or_default(), bad.request_id),
+            };
+            prop_assert_eq!((&*reply_to, &*request_id), (&*to, &*id));
+        }
+    }
+}

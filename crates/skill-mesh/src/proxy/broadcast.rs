@@ -103,6 +103,11 @@ impl Rule for Broadcast {
         }
     }
 
+    fn is_waited_for(&self, _id: ConnectionId) -> bool {
+        // Nobody takes over from a subscriber that is gone.
+        false
+    }
+
     fn closed(&mut self, side: Side, id: ConnectionId, _now: Moment, out: &mut Outboxes) {
         match side {
             Side::Publishers => {

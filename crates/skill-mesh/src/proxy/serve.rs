@@ -23,6 +23,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_STEP: Duration = Duration::from_millis(5);
 /// How long to wait when no connection can be accepted, as when descriptors have run out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// What part of the bytes of unfinished messages a connection may hold when there are too many.
+const UNFINISHED_PART: usize = 64;
 /// What one connection may have read before the others have their turn.
 const READS_PER_TURN: usize = 4;
 
@@ -40,6 +42,9 @@ pub(super) trait Rule {
     fn message(&mut self, item: &Item<'_>, now: Moment, out: &mut Outboxes);
     /// Of a subscriber: it subscribes, or no longer.
     fn wish(&mut self, id: ConnectionId, on: bool, prefix: &[u8], now: Moment, out: &mut Outboxes);
+    /// Whether others wait for what comes from there: then it must give signs of life. Whoever only reads
+    /// may take its time.
+    fn is_waited_for(&self, id: ConnectionId) -> bool;
     fn closed(&mut self, side: Side, id: ConnectionId, now: Moment, out: &mut Outboxes);
     /// A turn is over, or [`Rule::next`] has come.
     fn settle(&mut self, now: Moment, out: &mut Outboxes);
@@ -51,11 +56,14 @@ pub(super) trait Rule {
     fn is_done(&self, now: Moment) -> bool;
 }
 
-/// How often subscribers are asked for signs of life, and how long they may owe one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Heartbeat {
-    pub every: Duration,
-    pub within: Duration,
+pub(super) struct Bounds {
+    /// How often workers are asked for signs of life.
+    pub heartbeat: Duration,
+    /// How long they may owe one.
+    pub silent: Duration,
+    /// Bytes of messages that have not come as a whole.
+    pub unfinished_bytes: usize,
 }
 
 struct State {
@@ -66,8 +74,10 @@ struct State {
 struct Server {
     state: RefCell<State>,
     began: Instant,
-    heartbeat: Heartbeat,
+    bounds: Bounds,
     last: Cell<ConnectionId>,
+    /// Bytes of messages that have not come as a whole.
+    unfinished: Cell<usize>,
     /// Told when there is something to write.
     fresh: Notify,
     /// When the clock is looked at next, and who is told that it should be earlier.
@@ -81,7 +91,7 @@ pub(super) fn run(
     publishers: Bound,
     subscribers: Bound,
     rule: Box<dyn Rule>,
-    heartbeat: Heartbeat,
+    bounds: Bounds,
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -95,8 +105,9 @@ pub(super) fn run(
                 outboxes: Outboxes::default(),
             }),
             began: Instant::now(),
-            heartbeat,
+            bounds,
             last: Cell::new(0),
+            unfinished: Cell::new(0),
             fresh: Notify::new(),
             armed: Cell::new(Moment::ZERO),
             earlier: Notify::new(),
@@ -210,7 +221,11 @@ impl Server {
             out.put(id, |out| out.unsplit(first));
             rule.opened(side, id, out);
         });
-        let end = self.listen(id, side, &mut connection, &stuck).await;
+        let mut unfinished = 0;
+        let end = self
+            .listen(id, side, &mut connection, &stuck, &mut unfinished)
+            .await;
+        self.unfinished.set(self.unfinished.get() - unfinished);
         tracing::debug!(?side, ?end, "a connection has ended");
         if side == Side::Subscribers {
             // A worker that answers and goes has answered first: what has come on other connections by
@@ -231,8 +246,9 @@ impl Server {
         side: Side,
         connection: &mut Connection,
         stuck: &Notify,
+        unfinished: &mut usize,
     ) -> io::Result<()> {
-        let mut heart = Heart::new(self.heartbeat.every, self.heartbeat.within);
+        let mut heart = Heart::new(self.bounds.heartbeat, self.bounds.silent);
         // What came along with the greeting.
         self.act(id, side, connection)?;
         loop {
@@ -248,11 +264,14 @@ impl Server {
                     if to_read {
                         heart.heard();
                         self.take_in(id, side, connection)?;
+                        self.bound(unfinished, connection.pending())?;
                     }
                 }
                 () = stuck.notified() => {}
                 () = heart.beat(), if side == Side::Subscribers => {
-                    self.turn(|_, _, out| out.put(id, |out| heart.ask(out))).unwrap_or(Ok(()))?;
+                    if self.state.borrow().rule.is_waited_for(id) {
+                        self.turn(|_, _, out| out.put(id, |out| heart.ask(out))).unwrap_or(Ok(()))?;
+                    }
                 }
             }
         }
@@ -265,6 +284,22 @@ impl Server {
                 break;
             }
             self.act(id, side, connection)?;
+        }
+        Ok(())
+    }
+
+    /// Many that each send a large message halfway must not fill the memory together.
+    fn bound(&self, unfinished: &mut usize, pending: usize) -> io::Result<()> {
+        let all = self.unfinished.get() - *unfinished + pending;
+        self.unfinished.set(all);
+        *unfinished = pending;
+        let bytes_max = self.bounds.unfinished_bytes;
+        if all > bytes_max && pending > bytes_max / UNFINISHED_PART {
+            tracing::warn!(
+                bytes = all,
+                "too many large messages are unfinished; one is given up"
+            );
+            return Err(io::ErrorKind::OutOfMemory.into());
         }
         Ok(())
     }

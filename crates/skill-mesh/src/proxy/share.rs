@@ -122,6 +122,10 @@ impl Rule for Share {
         }
     }
 
+    fn is_waited_for(&self, id: ConnectionId) -> bool {
+        self.subscriptions.has_workers(id)
+    }
+
     fn closed(&mut self, side: Side, id: ConnectionId, now: Moment, _out: &mut Outboxes) {
         if side == Side::Subscribers {
             self.connections -= 1;

@@ -112,6 +112,13 @@ impl Subscriptions {
         Some(*slots)
     }
 
+    /// Whether a connection has, or had, workers.
+    pub(super) fn has_workers(&self, connection: ConnectionId) -> bool {
+        let listener = self.listeners.get(&connection);
+        listener
+            .is_some_and(|listener| !listener.workers.is_empty() || !listener.retired.is_empty())
+    }
+
     /// Where the workers are that announced themselves so, which they are, and how many slots they said.
     pub(super) fn named(&self, name: &str) -> Option<(ConnectionId, Vec<WorkerId>, usize)> {
         let connection = *self.announced.get(name)?;

@@ -7,24 +7,12 @@ use std::time::Duration;
 
 use skill_format::{Explain, Fault};
 
-/// Whether a request goes to one worker of its topic or to all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// One worker; answered once.
-    #[default]
-    Share,
-    /// All workers that are there, as in SkillScale: nothing waits, and each of them answers.
-    Broadcast,
-}
-
 /// Bounds. With the defaults a queue holds at most 256 MiB of requests and 64 MiB of answers.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// To one or to all.
-    pub mode: Mode,
     /// Requests that wait on one topic.
     pub waiting_max: usize,
-    /// Bytes of all requests that are not answered.
+    /// Bytes of all requests that are not answered. Half of it where the topic has no worker.
     pub bytes_max: usize,
     /// Topics with waiting requests or workers; bounds what made-up topics can cost.
     pub topics_max: usize,
@@ -47,7 +35,6 @@ impl Default for Settings {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
         Self {
-            mode: Mode::Share,
             waiting_max: 10_000,
             bytes_max: 256 * MIB,
             topics_max: 10_000,
@@ -112,7 +99,7 @@ pub struct Offer<Q> {
 pub enum Refusal {
     /// Not accepted: too much is waiting already.
     #[error(
-        "busy: topic {topic} has {waiting} requests waiting, and no more are taken; send it again later, or start more workers"
+        "busy: topic {topic} has {waiting} requests waiting, and there is no room for this one; send it again later, or start more workers"
     )]
     Busy {
         /// The request's.

@@ -364,26 +364,27 @@ fn closing_refuses_what_waits_and_lets_what_runs_be_answered() {
 }
 
 #[test]
+fn requests_that_nobody_takes_leave_half_of_the_room_to_those_that_somebody_does() {
+    let mut bench = Bench::new(|settings| settings.bytes_max = 40);
+    bench.join(1, "T", 1);
+    assert_eq!(bench.offer("NOBODY", "a"), vec![]);
+    assert_eq!(bench.offer("NOBODY", "b"), vec![]);
+    assert!(matches!(
+        bench.offer("NOBODY", "c")[..],
+        [Action::Refuse {
+            refusal: Refusal::Busy { .. },
+            ..
+        }]
+    ));
+    assert_eq!(bench.offer("T", "d"), delivered(1, "d", 1));
+}
+
+#[test]
 fn an_answer_to_a_predecessors_request_is_passed_on_once() {
     let mut bench = Bench::new(|_| ());
     bench.now = Duration::from_secs(1);
     assert_eq!(bench.answer("a", "ok"), replied("a", "ok"));
     assert_eq!(bench.answer("a", "ok"), vec![]);
-}
-
-#[test]
-fn broadcast_gives_each_request_to_every_worker_and_passes_every_answer() {
-    let mut bench = Bench::new(|settings| settings.mode = Mode::Broadcast);
-    assert_eq!(bench.offer("T", "a"), vec![]);
-    assert_eq!(bench.queue.counts().lost, 1);
-    bench.join(1, "T", 1);
-    bench.join(2, "T", 1);
-    bench.join(3, "U", 1);
-    let mut both = delivered(1, "b", 1);
-    both.extend(delivered(2, "b", 1));
-    assert_eq!(bench.offer("T", "b"), both);
-    assert_eq!(bench.answer("b", "one"), replied("b", "one"));
-    assert_eq!(bench.answer("b", "two"), replied("b", "two"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, timeout};
@@ -19,6 +20,9 @@ use super::{Endpoint, MESSAGE_BYTES_MAX};
 const BEGIN_WITHIN: Duration = Duration::from_secs(30);
 /// How long a peer that has greeted may wait for our word before it says its own.
 const FIRST_WORD_WITHIN: Duration = Duration::from_millis(100);
+/// How long a connection may be idle before the other machine is asked whether it is there, and how often then.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 /// What is read at a time: between these two, as much as tends to come.
 const ROOM_MIN: usize = 4 * 1024;
 const ROOM_MAX: usize = 256 * 1024;
@@ -82,6 +86,11 @@ impl Connection {
 
     fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        // A peer whose machine is gone says nothing, not even that.
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_AFTER)
+            .with_interval(KEEPALIVE_EVERY);
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
         Ok(Self {
             stream: Arc::new(stream),
             decoder: Decoder::new(MESSAGE_BYTES_MAX),
@@ -175,6 +184,11 @@ impl Connection {
         let mut rest = tokio::io::sink();
         let _ = tokio::time::timeout_at(until, tokio::io::copy(&mut stream, &mut rest)).await;
         Ok(())
+    }
+
+    /// Bytes of a message that has not come as a whole.
+    pub(crate) fn pending(&self) -> usize {
+        self.decoder.pending()
     }
 
     /// The next message or command of what was taken in.

@@ -85,6 +85,11 @@ impl Decoder {
         &mut self.buffer
     }
 
+    /// Bytes that came and were not given out.
+    pub fn pending(&self) -> usize {
+        self.buffer.len() - self.given
+    }
+
     /// The next message or command that is there as a whole.
     ///
     /// # Errors

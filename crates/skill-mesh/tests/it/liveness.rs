@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use skill_mesh::agent::Agent;
+use skill_mesh::proxy::Mode;
 use skill_mesh::queue::Settings;
 use tokio::task::block_in_place;
 use zmq::{Context, SocketType};
 
 use crate::bench::{Script, Worker, agent, agent_settings, call};
-use crate::transports::{Transport, Zmq};
+use crate::transports::{PATIENCE, Transport, Zmq};
 use crate::zmtp::Peer;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,6 +94,49 @@ async fn an_agent_that_does_not_read_for_a_while_gets_all_its_replies_then_and_d
     ids.sort_unstable();
     assert_eq!(ids, (0..replies).collect::<Vec<_>>());
     mesh.metrics(|metrics| metrics.held == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_silent_keeps_its_connection_and_a_worker_does_not() {
+    let mesh = Zmq::with(|settings| {
+        settings.heartbeat = Duration::from_millis(10);
+        settings.heartbeat_timeout = Duration::from_millis(300);
+    });
+    let mut silent = block_in_place(|| {
+        let silent = Peer::subscribe(&mesh.endpoints.xpub, "AGENT_REPLY_s").unwrap();
+        let worker = Peer::subscribe(&mesh.endpoints.xpub, "T").unwrap();
+        worker.until_closed();
+        silent
+    });
+    let script = Script::new();
+    let _worker = Worker::start(&mesh, &script, "w", "T", 1);
+    let publisher = Context::new().socket(SocketType::XPUB).unwrap();
+    publisher.connect(&mesh.endpoints.xsub).unwrap();
+    let request = br#"{"request_id":"1","reply_to":"AGENT_REPLY_s","intent":"x"}"#;
+    block_in_place(|| {
+        publisher.recv_bytes(0).unwrap();
+        publisher.send_multipart([&b"T"[..], request], 0).unwrap();
+        assert_eq!(silent.message(), b"AGENT_REPLY_s");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_messages_that_do_not_end_cannot_fill_the_memory_together() {
+    let mesh = Zmq::with(|settings| settings.unfinished_bytes_max = 1024 * 1024);
+    let script = Script::new();
+    let _worker = Worker::start(&mesh, &script, "w", "T", 1);
+    let (small, large) = block_in_place(|| {
+        let small = Peer::begin_message(&mesh.endpoints.xsub, 1024).unwrap();
+        let large = Peer::begin_message(&mesh.endpoints.xsub, 2 * 1024 * 1024);
+        (small, large)
+    });
+    // Its connection may have ended while it was still sending.
+    let ended = large.map_or(true, |peer| block_in_place(|| peer.ends_within(PATIENCE)));
+    assert!(ended, "it takes more than there is");
+    assert!(!block_in_place(
+        || small.ends_within(Duration::from_millis(50))
+    ));
+    assert_eq!(agent(&mesh).call("T", "x").await.unwrap(), "x");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,10 +261,7 @@ async fn addresses_that_cannot_be_listened_on_are_refused_with_their_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_behind_a_proxy_that_broadcasts_answers_everything_it_got_before_it_stops() {
-    let mesh = Zmq::start(Settings {
-        mode: skill_mesh::queue::Mode::Broadcast,
-        ..Settings::default()
-    });
+    let mesh = Zmq::with(|settings| settings.mode = Mode::Broadcast);
     let script = Script::new();
     let mut worker = Worker::with_drain(&mesh, &script, "w", "T", 1, Duration::from_millis(100));
     let agent = agent(&mesh);

@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 use skill_mesh::connect::Endpoints;
-use skill_mesh::queue::{Mode, Settings};
+use skill_mesh::proxy::Mode;
+use skill_mesh::queue::Settings;
 use tokio::task::block_in_place;
 use zmq::{Context, Socket, SocketType};
 
@@ -305,10 +306,7 @@ async fn bad_requests_get_an_error_reply_wherever_a_reply_topic_can_be_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_worker_and_agent_work_with_a_proxy_that_broadcasts() {
-    let mut mesh = Zmq::start(Settings {
-        mode: Mode::Broadcast,
-        ..Settings::default()
-    });
+    let mut mesh = Zmq::with(|settings| settings.mode = Mode::Broadcast);
     let script = Script::new();
     let agent = agent(&mesh);
     // A request goes out when somebody has subscribed to its topic or to a prefix of it: the longer first.
@@ -331,10 +329,7 @@ async fn our_worker_and_agent_work_with_a_proxy_that_broadcasts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broadcast_gives_a_request_to_every_server_as_the_original_did() {
-    let mut mesh = Zmq::start(Settings {
-        mode: Mode::Broadcast,
-        ..Settings::default()
-    });
+    let mut mesh = Zmq::with(|settings| settings.mode = Mode::Broadcast);
     let context = Context::new();
     let publisher = socket(&context, SocketType::XPUB, &mesh.endpoints.xsub);
     let servers = [(); 2].map(|()| {

@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use crate::transports::PATIENCE;
 
@@ -70,6 +71,33 @@ impl Peer {
         piece
     }
 
+    /// Connects as a publisher and sends that many bytes of a message of 30 MiB.
+    ///
+    /// # Errors
+    /// When the other side closes the connection.
+    pub fn begin_message(endpoint: &str, bytes: usize) -> io::Result<Self> {
+        let mut peer = Self::greet(endpoint)?;
+        peer.ready("PUB")?;
+        peer.until_ready()?;
+        peer.0.write_all(&[2])?;
+        peer.0.write_all(&(30_u64 * 1024 * 1024).to_be_bytes())?;
+        peer.0.write_all(&vec![0; bytes])?;
+        Ok(peer)
+    }
+
+    /// Whether the other side closes the connection within that time.
+    pub fn ends_within(mut self, within: Duration) -> bool {
+        self.0.set_read_timeout(Some(within)).unwrap();
+        let mut rest = Vec::new();
+        match self.0.read_to_end(&mut rest) {
+            Ok(_) => true,
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ),
+        }
+    }
+
     /// The next message frame; commands, such as PING, are passed over.
     pub fn message(&mut self) -> Vec<u8> {
         loop {
@@ -81,10 +109,8 @@ impl Peer {
     }
 
     /// Waits until the other side closes the connection.
-    pub fn until_closed(mut self) {
-        let mut rest = Vec::new();
-        // A reset is an end, too.
-        let _ = self.0.read_to_end(&mut rest);
+    pub fn until_closed(self) {
+        assert!(self.ends_within(PATIENCE), "the connection is still open");
     }
 
     fn frame(&mut self) -> io::Result<(bool, Vec<u8>)> {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use skill_mesh::proxy::{Metrics, Proxy, Settings};
-use skill_mesh::queue::{self, Mode};
+use skill_mesh::proxy::{Metrics, Mode, Proxy, Settings};
+use skill_mesh::queue;
 use tokio::sync::watch;
 
 use crate::cli::mesh::ProxyArgs;
@@ -56,14 +56,14 @@ fn settings(args: &ProxyArgs) -> Settings {
         (None, port) => format!("tcp://0.0.0.0:{port}"),
     };
     Settings {
+        mode: if args.broadcast {
+            Mode::Broadcast
+        } else {
+            Mode::Share
+        },
         xsub: address(&args.xsub_bind, args.xsub_port),
         xpub: address(&args.xpub_bind, args.xpub_port),
         queue: queue::Settings {
-            mode: if args.broadcast {
-                Mode::Broadcast
-            } else {
-                Mode::Share
-            },
             waiting_max: args.queue_max,
             bytes_max: args.queue_mib.saturating_mul(1024 * 1024),
             wait: Duration::from_secs(args.wait),
