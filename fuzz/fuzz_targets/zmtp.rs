@@ -19,6 +19,10 @@ fn read(pieces: impl Iterator<Item = Vec<u8>>) -> (Vec<Vec<Vec<u8>>>, Option<Mal
                     assert!(frames > 0);
                     items.push(vec![topic.to_vec(), payload.to_vec(), raw.to_vec()]);
                 }
+                Ok(Some(Item::Overlong { topic, beginning, bytes })) => {
+                    assert!(beginning.len() as u64 <= bytes);
+                    items.push(vec![topic.to_vec(), beginning.to_vec()]);
+                }
                 Ok(Some(Item::Command { name, body })) => {
                     items.push(vec![name.to_vec(), body.to_vec()]);
                 }

@@ -23,6 +23,7 @@ use skill_trace::TraceContext;
 
 pub use code::Code;
 pub use error::{BadMessage, Problem};
+pub(crate) use read::overlong;
 pub use read::{Envelope, open, topic_text};
 
 /// Bytes of a whole payload. Intents are texts such as a CSV file; 16 MiB is a hundred times what the

@@ -70,6 +70,9 @@ impl Subscriber {
                     let _ = publications.send(publication);
                 }
             }
+            Item::Overlong { bytes, .. } => {
+                tracing::warn!(bytes, "a message is too large and was passed over");
+            }
             Item::Command { .. } => answer(item, out.buffer()),
         }
     }

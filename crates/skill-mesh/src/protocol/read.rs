@@ -164,6 +164,15 @@ pub fn topic_text(frame: &[u8]) -> Result<&str, Problem> {
     Ok(text)
 }
 
+/// What is wrong with a payload that is too large to be read as a whole.
+pub(crate) fn overlong(beginning: &[u8], bytes: u64) -> BadMessage {
+    let problem = Problem::TooLarge {
+        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+        max: PAYLOAD_BYTES_MAX,
+    };
+    bad(beginning, problem)
+}
+
 fn size(payload: &[u8]) -> Result<(), Problem> {
     if payload.len() > PAYLOAD_BYTES_MAX {
         return Err(Problem::TooLarge {

@@ -309,7 +309,9 @@ impl Server {
         self.turn(|rule, now, out| {
             while let Some(item) = connection.next()? {
                 match (side, wish(&item), &item) {
-                    (Side::Publishers, _, Item::Message { .. }) => rule.message(&item, now, out),
+                    (Side::Publishers, _, Item::Message { .. } | Item::Overlong { .. }) => {
+                        rule.message(&item, now, out);
+                    }
                     (Side::Subscribers, Some((on, prefix)), _) => {
                         rule.wish(id, on, prefix, now, out);
                     }

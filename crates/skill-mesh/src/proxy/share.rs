@@ -12,7 +12,7 @@ use super::subscriptions::{Subscriptions, Wish};
 use super::{METRICS_EVERY, Metrics, Settings};
 use crate::control;
 use crate::memory::refused;
-use crate::protocol::{BadMessage, Envelope, Problem, Reply, open, topic_text};
+use crate::protocol::{BadMessage, Envelope, Problem, Reply, open, overlong, topic_text};
 use crate::queue::{Action, Key, Moment, Offer, Queue, WorkerId};
 use crate::zmtp::Item;
 
@@ -76,19 +76,20 @@ impl Rule for Share {
     }
 
     fn message(&mut self, item: &Item<'_>, now: Moment, out: &mut Outboxes) {
-        let Item::Message {
-            topic,
-            payload,
-            frames,
-            ..
-        } = *item
-        else {
-            return;
-        };
-        if topic.first() == Some(&control::MARK) {
-            self.obey(topic, payload, now, out);
-        } else {
-            self.sort(topic, payload, frames, now, out);
+        match *item {
+            Item::Message { topic, payload, .. } if topic.first() == Some(&control::MARK) => {
+                self.obey(topic, payload, now, out);
+            }
+            Item::Message {
+                topic,
+                payload,
+                frames,
+                ..
+            } => self.sort(topic, payload, frames, now, out),
+            Item::Overlong {
+                beginning, bytes, ..
+            } => self.complain(&overlong(beginning, bytes), now, out),
+            Item::Command { .. } => {}
         }
     }
 

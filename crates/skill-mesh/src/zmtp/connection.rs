@@ -128,7 +128,9 @@ impl Connection {
                 Some(Item::Command { name, body }) => {
                     return check_ready(role, name, body).map_err(io::Error::other);
                 }
-                Some(Item::Message { .. }) => return Err(io::Error::other(Mismatch::Unsaid)),
+                Some(Item::Message { .. } | Item::Overlong { .. }) => {
+                    return Err(io::Error::other(Mismatch::Unsaid));
+                }
                 None => {}
             }
             self.stream.readable().await?;

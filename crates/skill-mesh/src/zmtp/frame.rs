@@ -23,6 +23,15 @@ pub enum Item<'a> {
         /// All of them as they came.
         raw: &'a [u8],
     },
+    /// A message of two frames that is too large, without its end, which is passed over.
+    Overlong {
+        /// The first frame.
+        topic: &'a [u8],
+        /// How the second begins.
+        beginning: &'a [u8],
+        /// How many bytes it has.
+        bytes: u64,
+    },
     /// What two sockets say to each other.
     Command {
         /// Such as `PING`.
@@ -57,8 +66,12 @@ pub struct Decoder {
     scanned: usize,
     parts: [Range<usize>; 2],
     frames: usize,
+    /// Bytes that are to come and are nobody's.
+    skip: u64,
 }
 
+/// What is kept of a message that is too large: enough to find whom to tell.
+const BEGINNING_BYTES: u64 = 64 * 1024;
 /// What an idle connection may keep of memory.
 const IDLE_BYTES: usize = 256 * 1024;
 
@@ -72,6 +85,7 @@ impl Decoder {
             scanned: 0,
             parts: [0..0, 0..0],
             frames: 0,
+            skip: 0,
         }
     }
 
@@ -99,9 +113,18 @@ impl Decoder {
     pub fn next(&mut self) -> Result<Option<Item<'_>>, Malformed> {
         self.forget_given();
         loop {
-            let Some((flags, body)) = self.frame()? else {
+            let Some((flags, start, size)) = self.head()? else {
                 return Ok(None);
             };
+            let end = usize::try_from(size).ok();
+            let end = end.and_then(|size| start.checked_add(size));
+            let Some(end) = end.filter(|end| *end <= self.bytes_max) else {
+                return self.overlong(flags, start, size);
+            };
+            if end > self.buffer.len() {
+                return Ok(None);
+            }
+            let body = start..end;
             if flags & COMMAND != 0 {
                 if self.frames == 0 {
                     self.given = body.end;
@@ -138,8 +161,35 @@ impl Decoder {
         }
     }
 
-    /// The frame behind those that were found, if it is there: its flags, and where its body lies.
-    fn frame(&self) -> Result<Option<(u8, Range<usize>)>, Malformed> {
+    /// Gives out the beginning of a message's second frame, if that is its last; nothing else may be so large.
+    fn overlong(
+        &mut self,
+        flags: u8,
+        start: usize,
+        size: u64,
+    ) -> Result<Option<Item<'_>>, Malformed> {
+        if flags & (MORE | COMMAND) != 0 || self.frames != 1 {
+            return Err(Malformed::TooLarge(self.bytes_max));
+        }
+        let kept = size.min(BEGINNING_BYTES);
+        let end = start + usize::try_from(kept).unwrap_or_default();
+        if end > self.buffer.len() {
+            return Ok(None);
+        }
+        self.frames = 0;
+        self.given = end;
+        self.scanned = end;
+        self.skip = size - kept;
+        let [topic, _] = &self.parts;
+        Ok(Some(Item::Overlong {
+            topic: self.buffer.get(topic.clone()).unwrap_or_default(),
+            beginning: self.buffer.get(start..end).unwrap_or_default(),
+            bytes: size,
+        }))
+    }
+
+    /// Of the frame behind those that were found: its flags, where its body begins, and how long it is.
+    fn head(&self) -> Result<Option<(u8, usize, u64)>, Malformed> {
         let mut rest = self.buffer.get(self.scanned..).unwrap_or_default();
         let available = rest.len();
         let Some(flags) = rest.try_get_u8().ok() else {
@@ -156,16 +206,8 @@ impl Decoder {
         let Ok(size) = size else {
             return Ok(None);
         };
-        let too_large = Malformed::TooLarge(self.bytes_max);
         let start = self.scanned + (available - rest.len());
-        let end = usize::try_from(size)
-            .ok()
-            .and_then(|size| start.checked_add(size))
-            .ok_or(too_large)?;
-        if end > self.bytes_max {
-            return Err(too_large);
-        }
-        Ok((end <= self.buffer.len()).then_some((flags, start..end)))
+        Ok(Some((flags, start, size)))
     }
 
     fn cut_out(&mut self, hole: Range<usize>) {
@@ -178,6 +220,10 @@ impl Decoder {
         self.buffer.advance(self.given);
         self.scanned -= self.given;
         self.given = 0;
+        let there = self.buffer.len() as u64;
+        let skipped = usize::try_from(self.skip.min(there)).unwrap_or_default();
+        self.buffer.advance(skipped);
+        self.skip -= skipped as u64;
     }
 }
 
@@ -251,6 +297,9 @@ mod tests {
                 Item::Message { topic, payload, .. } => {
                     Sent::Message(topic.to_vec(), payload.to_vec())
                 }
+                Item::Overlong {
+                    topic, beginning, ..
+                } => Sent::Message(topic.to_vec(), beginning.to_vec()),
                 Item::Command { name, body } => Sent::Command(name.to_vec(), body.to_vec()),
             });
         }
@@ -327,6 +376,31 @@ mod tests {
             raw: &[0, 0],
         };
         assert_eq!(decoder.next(), Ok(Some(empty)));
+    }
+
+    #[test]
+    fn of_a_message_that_is_too_large_the_beginning_is_given_and_the_rest_passed_over() {
+        const SIZE: usize = 200_000;
+        let mut bytes = BytesMut::new();
+        put_message(&mut bytes, b"T", &vec![b'x'; SIZE]);
+        put_message(&mut bytes, b"U", b"next");
+        for cut in [1, 1000, bytes.len()] {
+            let mut decoder = Decoder::new(1000);
+            let mut got = Vec::new();
+            let mut held = 0;
+            for piece in bytes.chunks(cut) {
+                decoder.room(0).extend_from_slice(piece);
+                read_all(&mut decoder, &mut got).unwrap();
+                held = held.max(decoder.pending());
+            }
+            let beginning = vec![b'x'; 64 * 1024];
+            let expected = [
+                Sent::Message(b"T".to_vec(), beginning),
+                Sent::Message(b"U".to_vec(), b"next".to_vec()),
+            ];
+            assert_eq!(got, expected);
+            assert!(held <= 64 * 1024 + 1000, "{held} bytes were kept");
+        }
     }
 
     #[test]

@@ -298,6 +298,13 @@ async fn bad_requests_get_an_error_reply_wherever_a_reply_topic_can_be_read() {
     agent.publish("", agent.request("6", "x"));
     let error = receive(&agent.subscriber).1["error"].to_string();
     assert!(error.contains("`topic` is missing"), "{error}");
+    let mut large = agent.request("7", "").into_bytes();
+    large.resize(40 * 1024 * 1024, b' ');
+    agent.publish("T", &large);
+    let reply = receive(&agent.subscriber).1;
+    assert_eq!(reply["request_id"], "7");
+    let error = reply["error"].to_string();
+    assert!(error.contains("41943040 bytes"), "{error}");
     // What nobody can be told about is counted, and the proxy goes on.
     agent.publish("T", b"\xff\x00");
     agent.publisher.send(&b"alone"[..], 0).unwrap();
