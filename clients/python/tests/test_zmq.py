@@ -295,7 +295,13 @@ async def test_a_code_in_the_reply_outranks_its_wording(config: Config, worker: 
 
 
 @pytest.mark.parametrize(
-    "broken", [{"status": "done"}, {"status": None}, {"status": "success", "content": 7}]
+    "broken",
+    [
+        {"status": "done"},
+        {"status": None},
+        {"status": "success", "content": 7},
+        {"status": "success", "content": "x", "content_base64": "not base64"},
+    ],
 )
 async def test_an_answer_that_cannot_be_read_fails_its_request_at_once(
     config: Config, worker: MakeWorker, broken: dict[str, Any]
@@ -307,6 +313,19 @@ async def test_an_answer_that_cannot_be_read_fails_its_request_at_once(
     async with Agent(config) as agent:
         with pytest.raises(ProtocolError):
             await agent.publish("TOPIC_A", "x")
+
+
+async def test_a_result_that_is_no_text_is_there_as_bytes(
+    config: Config, worker: MakeWorker
+) -> None:
+    async def answer(request: dict[str, Any]) -> list[Reply]:
+        more = {"content_base64": "eP8="} if request["intent"] == "binary" else {}
+        return [success(request, "x") | more]
+
+    await worker("TOPIC_A", answer)
+    async with Agent(config) as agent:
+        assert (await agent.call("TOPIC_A", "binary")).data == b"x\xff"
+        assert (await agent.call("TOPIC_A", "text")).data == b"x"
 
 
 async def test_no_answer_in_time_is_a_timeout_and_a_late_one_is_dropped(

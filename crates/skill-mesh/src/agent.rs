@@ -158,17 +158,27 @@ impl Agent {
         }
     }
 
-    /// Sends an intent to a topic and awaits the result.
+    /// Sends an intent to a topic and awaits the result, of which what is no text becomes U+FFFD.
     ///
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&self, topic: &str, intent: &str) -> Result<String, CallError> {
+        let result = self.call_for_bytes(topic, intent).await?;
+        Ok(String::from_utf8(result)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// The same for any result.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_for_bytes(&self, topic: &str, intent: &str) -> Result<Vec<u8>, CallError> {
         let request = self.request(topic, intent, self.next_id(), false)?;
         self.ask(topic, request, self.inner.settings.timeout, &mut |_| {})
             .await
     }
 
-    /// The same, with news while it goes on.
+    /// The same with news while it goes on.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -177,7 +187,7 @@ impl Agent {
         topic: &str,
         intent: &str,
         mut news: impl FnMut(String) + Send,
-    ) -> Result<String, CallError> {
+    ) -> Result<Vec<u8>, CallError> {
         let request = self.request(topic, intent, self.next_id(), true)?;
         self.ask(topic, request, self.inner.settings.timeout, &mut news)
             .await
@@ -195,7 +205,7 @@ impl Agent {
         intent: &str,
         timeout: Duration,
         mut news: impl FnMut(String) + Send,
-    ) -> Result<String, CallError> {
+    ) -> Result<Vec<u8>, CallError> {
         let request = self.request(topic, intent, id, true)?;
         self.ask(topic, request, timeout, &mut news).await
     }
@@ -206,7 +216,7 @@ impl Agent {
         mut request: Request,
         timeout: Duration,
         news: &mut (dyn FnMut(String) + Send),
-    ) -> Result<String, CallError> {
+    ) -> Result<Vec<u8>, CallError> {
         let mut span = self.span(topic, &request);
         request.trace = span.context().cloned();
         let answer = self.answer(topic, &request, timeout, news).await;
@@ -232,7 +242,7 @@ impl Agent {
         request: &Request,
         timeout: Duration,
         news: &mut (dyn FnMut(String) + Send),
-    ) -> Result<String, CallError> {
+    ) -> Result<Vec<u8>, CallError> {
         let (sender, mut replies) = mpsc::unbounded_channel();
         let _entry = Entry::new(&self.inner, &request.request_id, sender)?;
         let settings = &self.inner.settings;
@@ -247,7 +257,7 @@ impl Agent {
                 reply = replies.recv() => match reply {
                     None => return Err(CallError::Closed),
                     Some(reply) => match reply.status {
-                        Status::Success => return Ok(reply.content),
+                        Status::Success => return Ok(reply.into_bytes()),
                         Status::Error => return Err(CallError::Failed {
                             code: reply.code(),
                             error: reply.error,

@@ -6,10 +6,11 @@
 //! reply    [reply_to, {"request_id", "status": "success" | "error", "content", "error", "timestamp"}]
 //! ```
 //!
-//! Three additions, which SkillScale's programs pass over, as they do any member that they do not know: a
+//! Four additions, which SkillScale's programs pass over, as they do any member that they do not know: a
 //! request may say `"progress": true`, and only such a request is answered by replies with
 //! `"status": "progress"` before the last one; a request may carry the W3C's `"traceparent"` and
-//! `"tracestate"`; and a reply with an error may say its `"code"`.
+//! `"tracestate"`; a reply with an error may say its `"code"`; and one whose result is no text has it in
+//! `"content_base64"`, and what can be read of it in `"content"`.
 
 mod code;
 mod error;
@@ -18,7 +19,9 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Serialize, Serializer};
 use skill_trace::TraceContext;
 
 pub use code::Code;
@@ -83,6 +86,11 @@ pub enum Status {
     Progress,
 }
 
+fn in_base64<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let bytes = bytes.as_deref().unwrap_or_default();
+    serializer.collect_str(&Base64Display::new(bytes, &STANDARD))
+}
+
 /// What an agent gets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reply {
@@ -92,6 +100,13 @@ pub struct Reply {
     pub status: Status,
     /// The result as text; empty after an error.
     pub content: String,
+    /// The result itself where it is not text; `content` has what can be read of it.
+    #[serde(
+        rename = "content_base64",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "in_base64"
+    )]
+    pub bytes: Option<Vec<u8>>,
     /// What went wrong; empty after a success.
     pub error: String,
     /// Seconds since 1970; 0 where the writer has no clock.
@@ -108,10 +123,30 @@ impl Reply {
             request_id: request_id.into(),
             status: Status::Success,
             content: content.into(),
+            bytes: None,
             error: String::new(),
             timestamp: 0.0,
             code: None,
         }
+    }
+
+    /// An answer with a result that may be no text.
+    pub fn of_bytes(request_id: impl Into<String>, result: Vec<u8>) -> Self {
+        match String::from_utf8(result) {
+            Ok(text) => Self::success(request_id, text),
+            Err(error) => {
+                let bytes = error.into_bytes();
+                Self {
+                    bytes: Some(bytes.clone()),
+                    ..Self::success(request_id, String::from_utf8_lossy(&bytes))
+                }
+            }
+        }
+    }
+
+    /// The result, whatever it is.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes.unwrap_or_else(|| self.content.into_bytes())
     }
 
     /// An answer that says what went wrong, of the kind that its text begins with, if it does.
@@ -121,6 +156,7 @@ impl Reply {
             request_id: request_id.into(),
             status: Status::Error,
             content: String::new(),
+            bytes: None,
             code: Code::of_text(&error),
             error,
             timestamp: 0.0,

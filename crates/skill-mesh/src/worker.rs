@@ -16,7 +16,7 @@ use crate::transport::{FromWorker, ToWorker, WallClock, WorkerEnd, WorkerOutlet}
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The result, as the skill wrote it. Bytes that are not UTF-8 become U+FFFD: replies are JSON.
+    /// The result, as the skill wrote it.
     Success(Vec<u8>),
     /// What went wrong, and which kind of error that is.
     Failure(Code, String),
@@ -192,7 +192,7 @@ impl<E: Executor> Work<E> {
     fn reply(&self, key: &Key, outcome: Outcome) {
         let id = key.request_id();
         let reply = match outcome {
-            Outcome::Success(bytes) => Reply::success(id, into_text(bytes)),
+            Outcome::Success(bytes) => Reply::of_bytes(id, bytes),
             Outcome::Failure(code, error) => Reply::failure(id, error).of_kind(code),
         };
         let reply = bounded(reply);
@@ -285,7 +285,8 @@ fn key(request: &Request) -> Key {
 
 /// The reply, or one that says that it is too large. JSON writes a byte as six at most.
 fn bounded(reply: Reply) -> Reply {
-    let text = reply.content.len() + reply.error.len();
+    let bytes = reply.bytes.as_ref().map_or(0, Vec::len);
+    let text = reply.content.len() + reply.error.len() + bytes;
     if text <= PAYLOAD_BYTES_MAX / 8 {
         return reply;
     }
@@ -297,9 +298,4 @@ fn bounded(reply: Reply) -> Reply {
         "result-too-large: the result has {bytes} bytes as JSON, at most {PAYLOAD_BYTES_MAX} fit into a reply; have the skill write a file and name it"
     );
     Reply::failure(reply.request_id, error).of_kind(Code::ResultTooLarge)
-}
-
-fn into_text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

@@ -46,7 +46,7 @@ impl MeshInvoker {
         &self,
         invocation: &Invocation,
         progress: &Progress,
-    ) -> Result<String, InvokeError> {
+    ) -> Result<Vec<u8>, InvokeError> {
         let intent = intent(invocation)?;
         let id = invocation.id.to_string();
         let news = |news: String| progress.send(news);
@@ -63,9 +63,9 @@ impl Invoker for MeshInvoker {
         progress: Progress,
     ) -> Pin<Box<dyn Future<Output = Result<Output, InvokeError>> + Send + '_>> {
         Box::pin(async move {
-            let content = self.ask(&invocation, &progress).await?;
+            let result = self.ask(&invocation, &progress).await?;
             Ok(Output {
-                bytes: content.into(),
+                bytes: result.into(),
                 version: None,
             })
         })

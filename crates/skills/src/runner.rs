@@ -138,9 +138,9 @@ impl Invoker for Runner {
             if self.0.library.snapshot().is_preparing(&invocation.skill) {
                 self.0.library.settled(PACKAGES_WAIT).await;
             }
-            let content = self.0.mesh.ask(&invocation, &progress).await?;
+            let result = self.0.mesh.ask(&invocation, &progress).await?;
             Ok(Output {
-                bytes: content.into(),
+                bytes: result.into(),
                 version: Some(version.to_string()),
             })
         })

@@ -37,6 +37,8 @@ class Answer:
     request_id: str
     seconds: float
     """From the call to the answer."""
+    data: bytes
+    """The answer as it is, where it is not text; ``content`` then has what can be read of it."""
 
 
 @dataclass
@@ -216,7 +218,7 @@ class Agent:
         if reply.status != "success":
             raise _failure(reply, topic)
         elapsed = time.monotonic() - began
-        return Answer(reply.content, topic, request.request_id, elapsed)
+        return Answer(reply.content, topic, request.request_id, elapsed, reply.data)
 
     async def _send_when_ready(self, request_id: str, pending: _Pending, deadline: float) -> None:
         if not self._is_ready.is_set():

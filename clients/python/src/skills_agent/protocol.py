@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -48,6 +49,8 @@ class Reply:
     request_id: str
     status: Literal["success", "error", "progress"]
     content: str
+    data: bytes
+    """The result as it is; ``content`` has what can be read of it as text."""
     error: str
     code: str | None
     """The kind of error, from workers that say it."""
@@ -69,17 +72,23 @@ class Reply:
         if not all(isinstance(text, str) for text in texts):
             return cls._broken(request_id, "`content` and `error` are to be text")
         code = message.get("code")
+        encoded = message.get("content_base64")
+        try:
+            data = base64.b64decode(encoded, validate=True) if encoded else texts[0].encode()
+        except (TypeError, ValueError) as error:
+            return cls._broken(request_id, f"`content_base64` cannot be read: {error}")
         return cls(
             request_id=request_id,
             status=status,
             content=texts[0],
+            data=data,
             error=texts[1],
             code=code if isinstance(code, str) else None,
         )
 
     @classmethod
     def _broken(cls, request_id: str, why: str) -> Reply:
-        return cls(request_id, "error", "", why, ProtocolError.code)
+        return cls(request_id, "error", "", b"", why, ProtocolError.code)
 
 
 def check_topic(topic: str) -> str:

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -142,7 +144,9 @@ pub(super) fn reply(payload: &[u8]) -> Result<Reply, BadMessage> {
         let content = optional("content");
         let error = optional("error");
         let code = value.get("code").and_then(Value::as_str);
+        let encoded = value.get("content_base64").and_then(Value::as_str);
         Ok(Reply {
+            bytes: encoded.and_then(|text| STANDARD.decode(text).ok()),
             code: code.and_then(Code::parse),
             request_id,
             status,

@@ -47,10 +47,12 @@ proptest! {
     #[test]
     fn a_reply_is_read_as_it_was_written(
         id in "[ -~]{1,40}", content: String, error: String, status in 0..3, time: u32,
-        code in prop::option::of(prop::sample::select(Code::ALL.to_vec())),
+        code in prop::option::of(prop::sample::select(Code::ALL.to_vec())), bytes: Option<Vec<u8>>,
     ) {
         let status = [Status::Success, Status::Error, Status::Progress][usize::try_from(status).unwrap()];
-        let reply = Reply { request_id: id, status, content, error, timestamp: time.into(), code };
+        let reply = Reply {
+            request_id: id, status, content, bytes, error, timestamp: time.into(), code,
+        };
         let json = reply.to_json();
         prop_assert_eq!(Reply::parse(&json).unwrap(), reply.clone());
         prop_assert_eq!(open(&json).unwrap(), Envelope::Reply {
@@ -179,6 +181,23 @@ fn a_code_outranks_the_text_and_the_text_tells_where_there_is_none() {
     assert_eq!(code(r#","code":"deadline""#), Some(Code::Deadline));
     assert_eq!(code(r#","code":"later-versions-own""#), Some(Code::Busy));
     assert_eq!(code(r#","code":7"#), Some(Code::Busy));
+}
+
+#[test]
+fn a_result_that_is_no_text_arrives_as_it_is() {
+    let bytes = b"x\xff\x00y".to_vec();
+    let payload = Reply::of_bytes("1", bytes.clone()).to_json();
+    let value: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(value["content"], "x\u{fffd}\0y", "for SkillScale's agents");
+    assert_eq!(value["content_base64"], "eP8AeQ==");
+    assert_eq!(Reply::parse(&payload).unwrap().into_bytes(), bytes);
+    let text = Reply::of_bytes("1", b"text".to_vec());
+    assert_eq!(text, Reply::success("1", "text"));
+    assert!(
+        !String::from_utf8(text.to_json())
+            .unwrap()
+            .contains("base64")
+    );
 }
 
 #[test]

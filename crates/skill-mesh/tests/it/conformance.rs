@@ -302,7 +302,7 @@ async fn news_come_before_the_answer_to_those_who_want_them<T: Transport>() {
     let answer = agent
         .call_with_news("T", "news", |piece| news.push(piece))
         .await;
-    assert_eq!(answer.unwrap(), "three");
+    assert_eq!(answer.unwrap(), b"three");
     assert_eq!(news, ["one", "two"]);
     assert_eq!(agent.call("T", "news").await.unwrap(), "three");
 }

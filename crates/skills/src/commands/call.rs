@@ -3,6 +3,8 @@
 use std::io::{IsTerminal, Read};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use skill_mesh::agent::{Agent, Settings};
 use skill_mesh::protocol::PAYLOAD_BYTES_MAX;
@@ -42,25 +44,29 @@ pub fn run(args: &CallArgs, context: &Context) -> Result<(), Failure> {
             let news = move |news: String| printer.raw_error(news.as_bytes());
             agent.call_with_news(&args.topic, &intent, news).await
         } else {
-            agent.call(&args.topic, &intent).await
+            agent.call_for_bytes(&args.topic, &intent).await
         };
-        if let Ok(content) = &answer {
-            show(content, began.elapsed(), args, context);
+        if let Ok(result) = &answer {
+            show(result, began.elapsed(), args, context);
         }
         telemetry.finish(telemetry::COMMAND).await;
         Ok(answer.map(drop)?)
     })
 }
 
-fn show(content: &str, took: Duration, args: &CallArgs, context: &Context) {
+fn show(result: &[u8], took: Duration, args: &CallArgs, context: &Context) {
     if context.printer.is_json() {
-        context.printer.document(&json!({
+        let mut document = json!({
             "topic": args.topic,
-            "content": content,
+            "content": String::from_utf8_lossy(result),
             "durationMs": took.as_millis(),
-        }));
+        });
+        if std::str::from_utf8(result).is_err() {
+            document["contentBase64"] = STANDARD.encode(result).into();
+        }
+        context.printer.document(&document);
     } else {
-        context.printer.raw(content.as_bytes());
+        context.printer.raw(result);
     }
 }
 

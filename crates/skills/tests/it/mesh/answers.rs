@@ -87,6 +87,29 @@ fn the_named_entry_point_is_run_and_its_input_is_checked() {
 }
 
 #[test]
+fn a_result_that_is_no_text_arrives_as_the_skill_wrote_it() {
+    let mesh = Mesh::start();
+    mesh.skill("binary", "printf 'a\\377\\000b'\n");
+    let _worker = mesh.worker("a", "T", &[]);
+    let call = |more: &[&str]| {
+        let mut call = mesh.command(&["call", "T", "--skill", "binary", ""]);
+        let output = call.args(more).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    assert_eq!(call(&[]), b"a\xff\0b");
+    assert_eq!(call(&["--progress"]), b"a\xff\0b");
+    let document: serde_json::Value = serde_json::from_slice(&call(&["--json"])).expect("JSON");
+    assert_eq!(document["contentBase64"], "Yf8AYg==");
+    assert_eq!(document["content"], "a\u{fffd}\0b");
+    // What an agent of SkillScale's gets.
+    assert_eq!(
+        mesh.agent().result("T", r#"{"skill": "binary"}"#),
+        "a\u{fffd}\0b"
+    );
+}
+
+#[test]
 fn an_unknown_skill_is_an_error_that_names_the_topic_and_the_nearest() {
     let mesh = Mesh::start();
     mesh.skill("alpha", "echo the alphabetically first\n");
