@@ -114,6 +114,9 @@ pub struct InstallRequest {
     pub update: BTreeSet<SkillName>,
     /// Take these skills only, out of folders and repositories of several.
     pub pick: Vec<SkillName>,
+    /// Nobody named these skills: it is what is installed, to be brought up to date. None of them
+    /// changes where it comes from, `force` or not.
+    pub unnamed: bool,
     /// Uninstall whatever neither is asked for nor is needed by what is.
     pub prune: bool,
     /// Replace local changes (they are saved aside), and skills of the same name from elsewhere.
@@ -151,19 +154,26 @@ impl InstallRequest {
         }
     }
 
-    /// Brings installed skills up to date: `names`, or all if there are none. `latest` goes past
-    /// the ranges that were asked for.
+    /// Brings installed skills up to date: `names`, or all if there are none, each from where it
+    /// came. `latest` goes past the ranges that were asked for.
     pub fn update(index: &Index, names: &[SkillName], latest: bool) -> Result<Self, InstallError> {
         if let Some(name) = names.iter().find(|name| index.get(name).is_none()) {
             return Err(InstallError::not_installed(name, index));
         }
-        let mut request = Self::default();
+        let mut request = Self {
+            unnamed: names.is_empty(),
+            ..Self::default()
+        };
         for skill in index
             .skills()
             .iter()
             .filter(|skill| names.is_empty() || names.contains(&skill.name))
         {
             request.update.insert(skill.name.clone());
+            if let Origin::Registry(url) = &skill.source {
+                // Another registry may have a skill of that name, which is another skill.
+                request.registries.insert(skill.name.clone(), url.clone());
+            }
             let source = match (&skill.source, &skill.spec, &skill.requested) {
                 (Origin::Registry(_), _, None) => continue,
                 (Origin::Registry(_), _, Some(range)) => {
@@ -215,6 +225,12 @@ impl Installer<'_> {
         std::iter::once(self.client)
             .chain(self.others)
             .find(|client| client.registry().url.as_str() == registry)
+    }
+
+    /// The registry that a request takes a skill from, if nobody speaks to it.
+    fn out_of_reach<'r>(&self, request: &'r InstallRequest, name: &SkillName) -> Option<&'r str> {
+        let url = request.registries.get(name)?;
+        self.client_for(url).is_none().then_some(url)
     }
 
     /// Keeps what the registries said, for the next command.

@@ -28,7 +28,7 @@ pub(super) struct Question {
     /// Names that may change.
     moving: BTreeSet<SkillName>,
     /// Names that a person or a project asks for, whatever depends on them.
-    direct: BTreeSet<SkillName>,
+    pub direct: BTreeSet<SkillName>,
     /// Names that this request is about: the others are only kept in mind.
     pub asked: BTreeSet<SkillName>,
 }
@@ -223,6 +223,11 @@ impl<'a> Offer<'a> {
         self.deprecated.borrow().get(name).cloned()
     }
 
+    /// The registry that a skill was to come from, if nobody speaks to it: what is installed stays.
+    pub fn out_of_reach(&self, name: &SkillName) -> Option<&'a str> {
+        self.installer.out_of_reach(self.request, name)
+    }
+
     /// The reason behind the resolver's error.
     pub fn error(&self, error: ResolveError) -> InstallError {
         self.failure.take().unwrap_or_else(|| error.into())
@@ -319,7 +324,11 @@ impl<'a> Offer<'a> {
                         .problem()
                         .is_some_and(|problem| !problem.code.is_empty()) =>
             {
-                match self.index.get(name) {
+                // Withdrawn altogether, which what is installed outlives. From elsewhere it would be
+                // another skill than the one that was asked for.
+                let own = client.registry().url.as_str();
+                let installed = self.index.get(name);
+                match installed.filter(|skill| skill.source.registry() == Some(own)) {
                     Some(installed) => Ok(vec![installed_release(installed)]),
                     None => Err(SourceError::NotFound {
                         nearest: suggested(&error, package),

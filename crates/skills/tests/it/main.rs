@@ -15,6 +15,7 @@ mod packing;
 mod project;
 mod project_sources;
 mod python;
+mod registries;
 mod running;
 mod seccomp_profile;
 mod signing;
