@@ -123,7 +123,7 @@ impl Doctor<'_> {
             }
         }
         mended.links = linker.refresh(&linked, false)?;
-        mended.unlinked = linker.uninstall(&orphaned)?;
+        mended.unlinked = linker.uninstall(&orphaned, false)?;
         for folder in folders {
             for name in entry_names(&folder).unwrap_or_default() {
                 if name.ends_with(TEMPORARY_SUFFIX) {

@@ -2,6 +2,7 @@
 
 use skill_format::{Limits, Range, SkillName, SkillTree, Version};
 
+use super::held::Setback;
 use super::local::LocalSkill;
 use super::offer::Question;
 use super::{InstallError, InstallRequest, Installer, Status};
@@ -93,7 +94,7 @@ pub(super) fn decide(
     question: &Question,
     plan: &Plan,
     locals: &[LocalSkill],
-) -> Result<Decisions, InstallError> {
+) -> Result<Decisions, Setback> {
     let judge = Judge {
         question,
         installer,
@@ -108,8 +109,10 @@ pub(super) fn decide(
         let own_name = local
             .map(|local| &local.manifest.name)
             .or_else(|| question.aliases.get(&planned.name));
-        let judgement = judge.skill(planned)?;
-        decisions.mixed.extend(judge.dependencies(planned, plan)?);
+        let setback = |error| Setback::of(&planned.name, error);
+        let judgement = judge.skill(planned).map_err(setback)?;
+        let mixed = judge.dependencies(planned, plan).map_err(setback)?;
+        decisions.mixed.extend(mixed);
         for skill in guard
             .index()
             .skills()

@@ -173,6 +173,25 @@ impl InstallError {
         }
     }
 
+    /// The one skill that it is about, if it names one.
+    pub(crate) fn skill(&self) -> Option<&SkillName> {
+        match self {
+            Self::NameTaken { name, .. }
+            | Self::SourceMoved { name, .. }
+            | Self::NotFetched { name, .. }
+            | Self::LocalChanges { name, .. }
+            | Self::OriginalMissing { name }
+            | Self::Unreadable { name, .. }
+            | Self::Resolve(
+                ResolveError::UnknownSkill { name, .. }
+                | ResolveError::NotCached { name, .. }
+                | ResolveError::NoMatchingVersion { name, .. },
+            ) => Some(name),
+            Self::DependencyTaken { needed_by, .. } => Some(needed_by),
+            _ => None,
+        }
+    }
+
     /// The error of a part, if this is one.
     fn inner(&self) -> Option<&dyn Explain> {
         Some(match self {

@@ -10,10 +10,12 @@ use skill_format::{Limits, Manifest, ReadOptions, Sha256, Skill, SkillName, Skil
 use skill_signing::Statement;
 
 use super::decide::Decision;
+use super::held::Setback;
 use super::{InstallError, InstallRequest, Installer, Wanted};
 use crate::events::Event;
 use crate::fsx::{At as _, read_start};
 use crate::git;
+use crate::index::Index;
 use crate::source::{GitSource, Origin, SkillSource};
 use crate::verify::{Claim, Verdict};
 
@@ -45,21 +47,31 @@ pub(super) struct LocalSkill {
 }
 
 impl Installer<'_> {
-    /// Everything that was named by path or URL.
+    /// Everything that was named by path or URL. Of what nobody named, what cannot be read is held
+    /// back.
     pub(super) async fn load_locals(
         &self,
-        request: &InstallRequest,
+        request: &mut InstallRequest,
+        index: &Index,
         now: Timestamp,
     ) -> Result<Vec<LocalSkill>, InstallError> {
         let mut locals: Vec<LocalSkill> = Vec::new();
-        for wanted in &request.wanted {
-            let found = match &wanted.source {
-                SkillSource::Registry { .. } => continue,
-                SkillSource::Dir(path) => load_dir(path)?,
-                SkillSource::File(path) => vec![self.load_file(path, request, now).await?],
-                SkillSource::Git(source) => self.load_git(source, request).await?,
+        for wanted in request.wanted.clone() {
+            let found = match self.load_wanted(&wanted, request, now).await {
+                Ok(found) => found,
+                Err(error) => {
+                    let setback = Setback {
+                        skill: wanted.installed_name().cloned(),
+                        error,
+                    };
+                    match request.without(&setback, &mut locals, index) {
+                        Some(smaller) => *request = smaller,
+                        None => return Err(setback.error),
+                    }
+                    continue;
+                }
             };
-            for skill in named(found, wanted, request)? {
+            for skill in found {
                 if let Some(other) = locals.iter().find(|other| other.name == skill.name) {
                     return Err(InstallError::AskedTwice {
                         name: skill.name,
@@ -71,6 +83,21 @@ impl Installer<'_> {
             }
         }
         Ok(locals)
+    }
+
+    async fn load_wanted(
+        &self,
+        wanted: &Wanted,
+        request: &InstallRequest,
+        now: Timestamp,
+    ) -> Result<Vec<LocalSkill>, InstallError> {
+        let found = match &wanted.source {
+            SkillSource::Registry { .. } => return Ok(Vec::new()),
+            SkillSource::Dir(path) => load_dir(path)?,
+            SkillSource::File(path) => vec![self.load_file(path, request, now).await?],
+            SkillSource::Git(source) => self.load_git(source, request).await?,
+        };
+        named(found, wanted, request)
     }
 
     /// What an index or a lockfile says that a skill came from.

@@ -9,6 +9,7 @@ mod apply;
 mod decide;
 mod error;
 mod fetch;
+mod held;
 mod local;
 mod lock_plan;
 mod merge;
@@ -22,6 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use skill_format::{Range, Sha256, SkillName, Version};
 
 pub use error::InstallError;
+pub use held::HeldBack;
 pub(crate) use local::skill_folders;
 pub use merge::{MergeConflict, merge};
 pub use outcome::{InstallOutcome, Removed, SkillOutcome, Status};
@@ -38,6 +40,8 @@ use crate::resolver::{self, Requirement, ResolveError};
 use crate::source::{Origin, SkillSource};
 use crate::store::{Store, StoreGuard};
 use crate::verify::Verifier;
+use held::Setback;
+use local::LocalSkill;
 
 /// Said by a requirement that a person stated on the spot.
 pub const ORIGIN_COMMAND: &str = "the command line";
@@ -115,8 +119,10 @@ pub struct InstallRequest {
     /// Take these skills only, out of folders and repositories of several.
     pub pick: Vec<SkillName>,
     /// Nobody named these skills: it is what is installed, to be brought up to date. None of them
-    /// changes where it comes from, `force` or not.
+    /// changes where it comes from, `force` or not, and one that fails does not stop the others.
     pub unnamed: bool,
+    /// Installed skills that were to be updated and stay as they are.
+    pub held: Vec<HeldBack>,
     /// Uninstall whatever neither is asked for nor is needed by what is.
     pub prune: bool,
     /// Replace local changes (they are saved aside), and skills of the same name from elsewhere.
@@ -180,7 +186,16 @@ impl InstallRequest {
                     let range = if latest { Range::any() } else { range.clone() };
                     SkillSource::registry(skill.package().clone(), range)
                 }
-                (_, Some(spec), _) => SkillSource::parse(spec, std::path::Path::new("/"))?,
+                (_, Some(spec), _) => match SkillSource::parse(spec, std::path::Path::new("/")) {
+                    Ok(source) => source,
+                    Err(error) if request.unnamed => {
+                        request.update.remove(&skill.name);
+                        let held = HeldBack::of(&skill.name, &error.into());
+                        request.held.push(held);
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                },
                 // Its source is not known well enough to fetch a newer one.
                 (_, None, _) => continue,
             };
@@ -265,37 +280,66 @@ impl Installer<'_> {
         linking: Option<&Linking<'_>>,
         now: Timestamp,
     ) -> Result<InstallOutcome, InstallError> {
-        let locals = self.load_locals(request, now).await?;
         let index = guard.index().clone();
-        let mut question = offer::Question::new(request, &locals, &index, now)?;
+        let mut request = request.clone();
+        let mut locals = self.load_locals(&mut request, &index, now).await?;
+        loop {
+            let tried = self
+                .try_into_store(guard, (&request, &locals, &index), linking, now)
+                .await;
+            let setback = match tried {
+                Ok(outcome) => {
+                    return Ok(InstallOutcome {
+                        held: request.held,
+                        ..outcome
+                    });
+                }
+                Err(setback) => setback,
+            };
+            match request.without(&setback, &mut locals, &index) {
+                Some(smaller) => request = smaller,
+                None => return Err(setback.error),
+            }
+        }
+    }
+
+    /// One try, which changes nothing if it fails because of one skill.
+    async fn try_into_store(
+        &self,
+        guard: &mut StoreGuard<'_>,
+        (request, locals, index): (&InstallRequest, &[LocalSkill], &Index),
+        linking: Option<&Linking<'_>>,
+        now: Timestamp,
+    ) -> Result<InstallOutcome, Setback> {
+        let mut question = offer::Question::new(request, locals, index, now)?;
         (self.observer)(&Event::Resolving);
         let (plan, offer) = loop {
-            match self.resolve(&question, request, &locals, &index).await {
+            match self.resolve(&question, request, locals, index).await {
                 // It was withdrawn, and there is no other: what is installed stays, with a warning.
-                Err(InstallError::Resolve(ResolveError::NoMatchingVersion {
-                    name, range, ..
-                })) if question.keep(&name, &range, &index) => {}
+                Err(Setback {
+                    error:
+                        InstallError::Resolve(ResolveError::NoMatchingVersion {
+                            ref name,
+                            ref range,
+                            ..
+                        }),
+                    ..
+                }) if question.keep(name, range, index) => {}
                 result => break result?,
             }
         };
-        let decisions = decide::decide(self, guard, request, &question, &plan, &locals)?;
+        let decisions = decide::decide(self, guard, request, &question, &plan, locals)?;
         if request.dry_run {
             return Ok(outcome::planned(self.store, &plan, &decisions, &offer));
         }
-        let fetched = self.fetch(request, &plan, &decisions, &locals, now).await?;
-        self.apply(
-            guard,
-            apply::Change {
-                request,
-                plan: &plan,
-                offer: &offer,
-                linking,
-            },
-            decisions,
-            fetched,
-            now,
-        )
-        .await
+        let fetched = self.fetch(request, &plan, &decisions, locals, now).await?;
+        let change = apply::Change {
+            request,
+            plan: &plan,
+            offer: &offer,
+            linking,
+        };
+        self.apply(guard, change, decisions, fetched, now).await
     }
 
     /// Chooses versions. At first only what has to be looked up is: installed skills offer the
@@ -304,9 +348,9 @@ impl Installer<'_> {
         &'r self,
         question: &offer::Question,
         request: &'r InstallRequest,
-        locals: &'r [local::LocalSkill],
+        locals: &'r [LocalSkill],
         index: &'r Index,
-    ) -> Result<(resolver::Plan, offer::Offer<'r>), InstallError> {
+    ) -> Result<(resolver::Plan, offer::Offer<'r>), Setback> {
         let narrow =
             offer::Offer::new(self, request, question, locals, index, offer::Reach::Needed);
         match resolver::resolve(&question.request, &narrow).await {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use skill_format::{Range, SkillName};
 
+use super::held::Setback;
 use super::local::LocalSkill;
 use super::{
     InstallError, InstallRequest, Installer, LockedRelease, ORIGIN_COMMAND, ORIGIN_INSTALLED,
@@ -183,7 +184,7 @@ pub(super) struct Offer<'a> {
     inherited: RefCell<BTreeMap<SkillName, String>>,
     held_back: Cell<bool>,
     /// The first failure, which the resolver can only pass on as text.
-    failure: RefCell<Option<InstallError>>,
+    failure: RefCell<Option<Setback>>,
     /// Advice of those who deprecated a skill.
     deprecated: RefCell<BTreeMap<SkillName, String>>,
 }
@@ -229,14 +230,14 @@ impl<'a> Offer<'a> {
     }
 
     /// The reason behind the resolver's error.
-    pub fn error(&self, error: ResolveError) -> InstallError {
+    pub fn error(&self, error: ResolveError) -> Setback {
         self.failure.take().unwrap_or_else(|| error.into())
     }
 
-    fn fail(&self, error: impl Into<InstallError>) -> SourceError {
-        let error = error.into();
-        let text = error.to_string();
-        self.failure.borrow_mut().get_or_insert(error);
+    fn fail(&self, name: &SkillName, error: impl Into<InstallError>) -> SourceError {
+        let setback = Setback::of(name, error);
+        let text = setback.error.to_string();
+        self.failure.borrow_mut().get_or_insert(setback);
         SourceError::Unavailable(text.into())
     }
 
@@ -290,7 +291,7 @@ impl<'a> Offer<'a> {
             // What somebody installed beside the project stays as it is.
             return match present {
                 Some(release) => Ok(vec![release]),
-                None => Err(self.fail(InstallError::NotLocked { name: name.clone() })),
+                None => Err(self.fail(name, InstallError::NotLocked { name: name.clone() })),
             };
         }
         if let (Some(release), false) = (present, self.moving.contains(name)) {
@@ -339,7 +340,7 @@ impl<'a> Offer<'a> {
                 Some(release) => Ok(vec![release]),
                 None => Err(SourceError::NotCached),
             },
-            Err(error) => Err(self.fail(error)),
+            Err(error) => Err(self.fail(name, error)),
         }
     }
 

@@ -104,11 +104,8 @@ fn show_mended(mended: &Mended, printer: &Printer) {
     for path in mended.unlinked.removed.iter().chain(&mended.removed) {
         printer.done("Removed", path.display().to_string());
     }
-    for (path, found) in &mended.unlinked.kept {
-        printer.warn(format!(
-            "{} was left as it is: it is {found}",
-            path.display()
-        ));
+    for kept in &mended.unlinked.kept {
+        printer.warn(format!("{kept} (move or delete it)"));
     }
     for file in &mended.made_private {
         printer.done(

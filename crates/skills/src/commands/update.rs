@@ -3,7 +3,7 @@
 use skill_client::install::{InstallRequest, Linking};
 use skill_client::link::Mode;
 use skill_client::workspace::{Renew, Workspace};
-use skill_client::{Config, Index, SkillSource};
+use skill_client::{Config, Index};
 use skill_format::{Range, SkillName};
 
 use crate::cli::consume::UpdateArgs;
@@ -107,6 +107,7 @@ fn of_project(
         request.wanted.extend(others.wanted);
         request.update.extend(others.update);
         request.registries.extend(others.registries);
+        request.held.extend(others.held);
     }
     request.unnamed = names.is_empty();
     Ok(request)
@@ -123,11 +124,8 @@ fn turn_to(request: &mut InstallRequest, names: &[SkillName], index: &Index, reg
         installed.is_none_or(|skill| skill.source.registry() == Some(registry))
     };
     request.update.retain(is_from_there);
-    request.wanted.retain(|wanted| {
-        let own = match &wanted.source {
-            SkillSource::Registry { name, .. } => Some(name),
-            _ => wanted.only.as_ref(),
-        };
-        wanted.alias.as_ref().or(own).is_none_or(is_from_there)
-    });
+    request
+        .wanted
+        .retain(|wanted| wanted.installed_name().is_none_or(is_from_there));
+    request.held.retain(|held| is_from_there(&held.name));
 }

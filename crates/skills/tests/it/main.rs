@@ -9,6 +9,7 @@ mod crash;
 mod doctor;
 mod full_disk;
 mod hub;
+mod installing;
 mod keys;
 mod mesh;
 mod packing;
