@@ -206,6 +206,16 @@ pub fn report(outcome: &InstallOutcome, printer: &Printer) {
         printer.warn(format!("{}{help}", warning.message));
     }
     report_held(&outcome.held, printer);
+    for left_out in &outcome.left_out {
+        let help = left_out.help.as_ref().map(|help| format!(" ({help})"));
+        printer.warn(format!(
+            "{} was left out: {} [{}]{}",
+            left_out.place,
+            left_out.message,
+            left_out.code,
+            help.unwrap_or_default()
+        ));
+    }
     for skill in &outcome.skills {
         report_skill(skill, outcome.dry_run, printer);
     }
@@ -391,9 +401,9 @@ pub fn note_unseen(outcome: &InstallOutcome, printer: &Printer) {
 }
 
 /// An agent that does not see what was asked for is a failure, after everything has been told; so is
-/// a skill that could not be updated.
+/// a skill that could not be updated, and one that could not be read.
 pub fn verdict(outcome: &InstallOutcome) -> Result<(), Failure> {
-    if !outcome.held.is_empty() {
+    if !outcome.held.is_empty() || !outcome.left_out.is_empty() {
         return Err(Failure::reported(1));
     }
     match &outcome.links {

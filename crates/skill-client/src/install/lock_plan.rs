@@ -17,7 +17,7 @@ impl Installer<'_> {
         let now = self.clock.now();
         let index = Index::default();
         let mut request = request.clone();
-        let locals = self.load_locals(&mut request, &index, now).await?;
+        let (locals, _) = self.load_locals(&mut request, &index, now).await?;
         let request = &request;
         let question = Question::new(request, &locals, &index, now)?;
         (self.observer)(&crate::events::Event::Resolving);

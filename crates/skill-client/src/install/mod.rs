@@ -9,6 +9,7 @@ mod apply;
 mod decide;
 mod error;
 mod fetch;
+mod found;
 mod held;
 mod local;
 mod lock_plan;
@@ -23,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use skill_format::{Range, Sha256, SkillName, Version};
 
 pub use error::InstallError;
+pub use found::LeftOut;
 pub use held::HeldBack;
 pub(crate) use local::skill_folders;
 pub use merge::{MergeConflict, merge};
@@ -282,7 +284,7 @@ impl Installer<'_> {
     ) -> Result<InstallOutcome, InstallError> {
         let index = guard.index().clone();
         let mut request = request.clone();
-        let mut locals = self.load_locals(&mut request, &index, now).await?;
+        let (mut locals, left_out) = self.load_locals(&mut request, &index, now).await?;
         loop {
             let tried = self
                 .try_into_store(guard, (&request, &locals, &index), linking, now)
@@ -291,6 +293,7 @@ impl Installer<'_> {
                 Ok(outcome) => {
                     return Ok(InstallOutcome {
                         held: request.held,
+                        left_out,
                         ..outcome
                     });
                 }

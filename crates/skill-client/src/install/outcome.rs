@@ -6,6 +6,7 @@ use serde::Serialize;
 use skill_format::{Diagnostic, SkillName, Version};
 
 use super::decide::{Action, Decision};
+use super::found::LeftOut;
 use super::held::HeldBack;
 use super::offer::Offer;
 use super::remarks;
@@ -68,6 +69,8 @@ pub struct InstallOutcome {
     pub removed: Vec<Removed>,
     /// What an update left as it is, because it failed.
     pub held: Vec<HeldBack>,
+    /// Folders beside what was installed that hold no usable skill.
+    pub left_out: Vec<LeftOut>,
     /// Changed folders that made way.
     pub backups: Vec<PathBuf>,
     /// What an earlier run or somebody else had left.

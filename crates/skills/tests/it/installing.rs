@@ -82,6 +82,47 @@ fn only_agents_that_see_something_new_are_said_to_be_linked() {
     says(&ran, "Linked for claude-code");
 }
 
+#[test]
+fn a_bad_skill_beside_good_ones_is_left_out_and_told_of() {
+    let sandbox = Sandbox::new();
+    let repository = sandbox.project().join("many");
+    for name in ["many/good", "many/fine"] {
+        let own = name.trim_start_matches("many/");
+        let text =
+            format!("---\nname: {own}\ndescription: Does {own}. Use it when asked to.\n---\n");
+        sandbox.write(&format!("{name}/SKILL.md"), &text);
+    }
+    sandbox.write("many/bad/SKILL.md", "---\nname: rotten\n---\n");
+    sandbox.write(
+        "many/linked/SKILL.md",
+        "---\nname: linked\ndescription: d\n---\n",
+    );
+    std::os::unix::fs::symlink("/etc/hostname", repository.join("linked/link")).expect("a link");
+    git(&repository, &["init", "-q"]);
+    git(&repository, &["add", "-A"]);
+    git(&repository, &["commit", "-qm", "one"]);
+    let url = format!("file://{}", repository.display());
+    for source in ["./many", &url] {
+        sandbox.run(&["install", source, "--skill", "good"]).ok();
+        for picked in ["bad", "rotten", "linked"] {
+            let ran = sandbox.run(&["install", source, "--skill", picked]);
+            assert_ne!(ran.code(), 0, "{}", ran.snapshot());
+            assert!(ran.stderr().contains("error"), "{}", ran.snapshot());
+        }
+        assert_eq!(versions(&sandbox).len(), 1);
+        let ran = sandbox.run(&["install", source]);
+        assert_eq!(ran.code(), 1, "{}", ran.snapshot());
+        says(&ran, "bad was left out: ");
+        says(&ran, "linked was left out: ");
+        says(&ran, "Installed fine");
+        sandbox.run(&["uninstall", "good", "fine"]).ok();
+    }
+    // Alone, it is what was meant.
+    let ran = sandbox.run(&["install", "./many/bad"]);
+    assert_ne!(ran.code(), 0, "{}", ran.snapshot());
+    assert!(!ran.stderr().contains("left out"), "{}", ran.snapshot());
+}
+
 fn git(dir: &Path, arguments: &[&str]) {
     let status = Command::new("git")
         .args(["-c", "user.name=a", "-c", "user.email=a@example.org"])
