@@ -147,7 +147,8 @@ pub struct InstallArgs {
 pub struct UninstallArgs {
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-    /// Remove even if another installed skill depends on it
+    /// Remove even if another installed skill depends on it; move aside what was changed in agents'
+    /// folders
     #[arg(long)]
     pub force: bool,
     /// In a project: do not write skills.toml and skills.lock
@@ -155,7 +156,11 @@ pub struct UninstallArgs {
     pub no_save: bool,
 }
 
-/// Update installed skills to the newest version that their ranges allow. Local edits are kept or reported.
+/// Update installed skills to the newest version that their ranges allow, each from where it came.
+/// Local edits are kept or reported.
+///
+/// Without names, a skill that cannot be updated does not stop the others; the exit code is 1 then.
+/// With --registry and without names, what came from that registry is updated.
 #[derive(Debug, Args)]
 #[command(visible_alias = "upgrade")]
 pub struct UpdateArgs {

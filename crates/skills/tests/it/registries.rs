@@ -161,3 +161,37 @@ async fn a_dependency_from_another_registry_is_taken_only_if_somebody_asked_for_
     assert!(!ran.stderr().contains("warning"), "{}", ran.snapshot());
     assert_eq!(two.installed(), both);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_no_registry_is_named() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let server = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let answer =
+                "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnone";
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["install", "notes", "--registry", &url]);
+    refused(&ran, 1, "not-a-registry");
+    says(
+        &ran,
+        &format!("{url} is not a skill registry (it answered 404)"),
+    );
+    says(&ran, "check the address");
+    server.abort();
+
+    let add = |url: &str| sandbox.run(&["registry", "add", "own", url]).ok();
+    says(&add("https://one.example.org"), "Added registry own");
+    says(
+        &add("https://two.example.org"),
+        "Changed registry own at https://two.example.org (was https://one.example.org)",
+    );
+    says(&add("https://two.example.org"), "Unchanged registry own");
+}
