@@ -10,6 +10,7 @@ use super::local::LocalSkill;
 use super::{InstallError, InstallRequest, Wanted};
 use crate::index::Index;
 use crate::source::{Origin, SkillSource};
+use crate::verify::TrustError;
 
 /// An installed skill that an update left as it is, because something failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,6 +61,17 @@ impl<E: Into<InstallError>> From<E> for Setback {
     }
 }
 
+/// What fails for every skill alike is not tried again for each.
+fn is_common(error: &InstallError) -> bool {
+    match error {
+        InstallError::Store(_) | InstallError::Cache(_) => true,
+        InstallError::Trust(error) => {
+            matches!(**error, TrustError::Pins(_) | TrustError::Keyring(_))
+        }
+        _ => false,
+    }
+}
+
 impl Wanted {
     /// The name it will be installed under, where that is known beforehand.
     pub fn installed_name(&self) -> Option<&SkillName> {
@@ -93,6 +105,9 @@ impl InstallRequest {
         index: &Index,
     ) -> Option<Self> {
         let failed = setback.skill.as_ref().filter(|_| self.unnamed)?;
+        if is_common(&setback.error) {
+            return None;
+        }
         let installed = index.get(failed)?;
         let mut names = BTreeSet::from([failed.clone()]);
         if let (InstallError::Api(_), Origin::Registry(_)) = (&setback.error, &installed.source) {

@@ -325,11 +325,15 @@ impl<'a> Offer<'a> {
                         .problem()
                         .is_some_and(|problem| !problem.code.is_empty()) =>
             {
-                // Withdrawn altogether, which what is installed outlives. From elsewhere it would be
-                // another skill than the one that was asked for.
+                // Withdrawn altogether, which what is installed outlives; or from a folder, and
+                // meant by its name. From another registry it would be another skill than the one
+                // that was asked for.
                 let own = client.registry().url.as_str();
-                let installed = self.index.get(name);
-                match installed.filter(|skill| skill.source.registry() == Some(own)) {
+                let is_meant = |skill: &&InstalledSkill| match skill.source.registry() {
+                    Some(from) => from == own,
+                    None => !self.request.registries.contains_key(name),
+                };
+                match self.index.get(name).filter(is_meant) {
                     Some(installed) => Ok(vec![installed_release(installed)]),
                     None => Err(SourceError::NotFound {
                         nearest: suggested(&error, package),

@@ -39,7 +39,13 @@ fn named(args: &InstallArgs, context: &Context) -> Result<(), Failure> {
         request = workspace.request(&config, &kit.store.index()?, Renew::Nothing, false)?;
         request.spare_roots = true;
         if context.registry_flag(&args.registry).is_some() {
-            keep_registries(&mut request, &wanted, workspace, &kit, context)?;
+            keep_registries(&mut request, workspace, context)?;
+        }
+    }
+    if context.registry_flag(&args.registry).is_some() {
+        for name in wanted.iter().filter_map(Wanted::installed_name) {
+            let registry = kit.registry().to_owned();
+            request.registries.insert(name.clone(), registry);
         }
     }
     let of_project: Vec<SkillName> = request
@@ -220,15 +226,9 @@ fn wished_range<'w>(workspace: &'w Workspace, installed: &SkillName) -> Option<&
 /// `--registry` is about what was named: the rest of the project stays with its own.
 fn keep_registries(
     request: &mut InstallRequest,
-    wanted: &[Wanted],
     workspace: &Workspace,
-    kit: &Kit,
     context: &Context,
 ) -> Result<(), Failure> {
-    for name in wanted.iter().filter_map(Wanted::installed_name) {
-        let registry = kit.registry().to_owned();
-        request.registries.insert(name.clone(), registry);
-    }
     let config = context.config()?;
     let usual = match workspace.default_registry(&config)? {
         Some(registry) => registry,

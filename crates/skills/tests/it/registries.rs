@@ -127,6 +127,38 @@ async fn a_registry_that_lacks_a_skill_does_not_get_by_with_another_one_s() {
     let ran = two.run(&["install", "charts", "--registry", "two"]);
     refused(&ran, 1, "unknown-skill");
     assert_eq!(two.installed(), ["charts 1.0.0"]);
+    // What is from a folder is meant by its name, unless a registry is named with it.
+    two.sandbox.skill("notes");
+    two.run(&["install", "./notes"]).ok();
+    two.run(&["install", "notes", "--agent", "claude-code"])
+        .ok();
+    let ran = two.run(&["install", "notes", "--registry", "two"]);
+    refused(&ran, 1, "unknown-skill");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_is_gone_holds_back_its_own_skills_only() {
+    let two = Two::new(&[], &[skill("rare", "1.0.0"), skill("rarer", "1.0.0")]).await;
+    let ann = two.hub.publisher("ann").await;
+    ann.publish(&skill("notes", "1.0.0"))
+        .await
+        .assert_status(201);
+    two.run(&["install", "rare", "rarer", "--registry", "two"])
+        .ok();
+    two.run(&["install", "notes"]).ok();
+    ann.publish(&skill("notes", "1.1.0"))
+        .await
+        .assert_status(201);
+    let Two {
+        sandbox,
+        hub: _hub,
+        two: gone,
+    } = two;
+    gone.stop().await;
+    let ran = sandbox.run(&["update"]);
+    assert_eq!(ran.code(), 1, "{}", ran.snapshot());
+    says(&ran, "rare, rarer stay as they are: cannot reach");
+    says(&ran, "Updated notes 1.1.0");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
