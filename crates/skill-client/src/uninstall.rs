@@ -16,7 +16,7 @@ use crate::store::Drift;
 #[derive(Debug, Clone, Default)]
 pub struct UninstallRequest {
     pub names: Vec<SkillName>,
-    /// Remove them even if others need them.
+    /// Remove them even if others need them, and move aside what was changed in agents' folders.
     pub force: bool,
 }
 
@@ -35,10 +35,15 @@ impl Installer<'_> {
             .await?;
         let (mut guard, repairs) = self.open_store("skills uninstall", now).await?;
         let going = going(guard.index(), request)?;
-        let links = match agents {
-            Some((roots, scope)) => Some(self.unlink(&going, roots, scope)?),
-            None => None,
-        };
+        let (mut links, mut backups) = (None, Vec::new());
+        if let Some((roots, scope)) = agents {
+            let names: Vec<String> = going.iter().map(|skill| skill.name.to_string()).collect();
+            let mut linker = Linker::open(self.store.dir(), roots, scope)?;
+            let unlinked = linker.uninstall(&names, request.force)?;
+            backups = links
+                .insert(LinkReport::default())
+                .absorb_unlinked(unlinked);
+        }
         let mut transaction = guard.begin(now)?;
         for skill in &going {
             let changed = !matches!(self.store.drift(skill), Drift::None | Drift::Missing);
@@ -52,25 +57,10 @@ impl Installer<'_> {
         };
         Ok(InstallOutcome {
             removed: going.iter().map(removed).collect(),
-            backups: committed.backups,
+            backups: committed.backups.into_iter().chain(backups).collect(),
             repairs,
             links,
             ..InstallOutcome::default()
-        })
-    }
-
-    fn unlink(
-        &self,
-        going: &[InstalledSkill],
-        roots: &Roots,
-        scope: Scope,
-    ) -> Result<LinkReport, InstallError> {
-        let names: Vec<String> = going.iter().map(|skill| skill.name.to_string()).collect();
-        let unlinked = Linker::open(self.store.dir(), roots, scope)?.uninstall(&names)?;
-        Ok(LinkReport {
-            failures: unlinked.failures,
-            gone: unlinked.removed,
-            ..LinkReport::default()
         })
     }
 }

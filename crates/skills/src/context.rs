@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use skill_client::api::{Client, ClientOptions};
 use skill_client::config::RegistryUrl;
+use skill_client::http::OnRetry;
 use skill_client::workspace::Workspace;
 use skill_client::{Config, ConfigFile, PathInputs, Paths, Registry, Secret};
 
@@ -212,7 +213,9 @@ impl Context {
         offline: bool,
         config: &Config,
     ) -> Client {
-        let options = ClientOptions::configured(self.paths(), config, &registry, token);
+        let mut options = ClientOptions::configured(self.paths(), config, &registry, token);
+        let printer = self.printer.clone();
+        options.http.on_retry = Some(OnRetry::new(move |why| printer.note(why)));
         Client::new(registry, ClientOptions { offline, ..options })
     }
 

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 
 use indicatif::ProgressBar;
 use skill_client::agents::{Agent, AgentTable, Roots, Scope as AgentScope};
-use skill_client::install::{SkillOutcome, Status};
-use skill_client::link::LinkReport;
+use skill_client::install::{HeldBack, ORIGIN_COMMAND, SkillOutcome, Status};
+use skill_client::link::{Change, LinkReport};
+use skill_client::resolver::Requirer;
 use skill_client::store::Repair;
 use skill_client::workspace::Workspace;
 use skill_client::{
@@ -204,6 +205,17 @@ pub fn report(outcome: &InstallOutcome, printer: &Printer) {
             .unwrap_or_default();
         printer.warn(format!("{}{help}", warning.message));
     }
+    report_held(&outcome.held, printer);
+    for left_out in &outcome.left_out {
+        let help = left_out.help.as_ref().map(|help| format!(" ({help})"));
+        printer.warn(format!(
+            "{} was left out: {} [{}]{}",
+            left_out.place,
+            left_out.message,
+            left_out.code,
+            help.unwrap_or_default()
+        ));
+    }
     for skill in &outcome.skills {
         report_skill(skill, outcome.dry_run, printer);
     }
@@ -241,6 +253,27 @@ fn unchanged(skills: usize) -> String {
         0 => "no skill is affected".to_owned(),
         1 => "1 skill, as it should be".to_owned(),
         count => format!("{count} skills, all as they should be"),
+    }
+}
+
+/// Several skills that failed for one reason share a line.
+fn report_held(held: &[HeldBack], printer: &Printer) {
+    let mut told: BTreeSet<&str> = BTreeSet::new();
+    for one in held.iter().filter(|one| told.insert(&one.message)) {
+        let alike = held.iter().filter(|other| other.message == one.message);
+        let names: Vec<&str> = alike.map(|other| other.name.as_str()).collect();
+        let stay = match names.as_slice() {
+            [_] => "stays as it is",
+            _ => "stay as they are",
+        };
+        let help = one.help.as_ref().map(|help| format!(" ({help})"));
+        printer.warn(format!(
+            "{} {stay}: {} [{}]{}",
+            names.join(", "),
+            one.message,
+            one.code,
+            help.unwrap_or_default()
+        ));
     }
 }
 
@@ -282,6 +315,7 @@ pub fn report_links(links: &LinkReport, printer: &Printer) {
     let agents: BTreeSet<&str> = links
         .placed
         .iter()
+        .filter(|placed| placed.change != Change::Unchanged)
         .flat_map(|placed| &placed.agents)
         .map(String::as_str)
         .collect();
@@ -312,6 +346,11 @@ pub fn report_links(links: &LinkReport, printer: &Printer) {
             conflict.help()
         ));
     }
+    for kept in &links.kept {
+        printer.warn(format!(
+            "{kept} (move or delete it; `skills uninstall --force` moves it to the store's .backup folder)"
+        ));
+    }
     for failure in &links.failures {
         printer.warn(format!(
             "{} could not be written: {}",
@@ -324,8 +363,49 @@ pub fn report_links(links: &LinkReport, printer: &Printer) {
     }
 }
 
-/// An agent that does not see what was asked for is a failure, after everything has been told.
+/// Tells of skills that were asked for, or are new, and that no agent sees.
+pub fn note_unseen(outcome: &InstallOutcome, printer: &Printer) {
+    let Some(links) = &outcome.links else { return };
+    let command = Requirer::Direct(ORIGIN_COMMAND.into());
+    let is_named = |name: &SkillName| {
+        let planned = outcome.plan.get(name);
+        let mut reasons = planned.into_iter().flat_map(|planned| &planned.reasons);
+        reasons.any(|reason| reason.requirer == command)
+    };
+    let is_news =
+        |skill: &&SkillOutcome| skill.status != Status::Unchanged || is_named(&skill.name);
+    let unseen: Vec<&SkillOutcome> = outcome
+        .skills
+        .iter()
+        .filter(is_news)
+        .filter(|skill| links.unseen.iter().any(|name| skill.name.as_str() == name))
+        .collect();
+    if unseen.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = unseen.iter().map(|skill| skill.name.as_str()).collect();
+    let spec = |skill: &&SkillOutcome| {
+        let entry = outcome
+            .entries
+            .iter()
+            .find(|entry| entry.name == skill.name);
+        let spec = entry.and_then(|entry| entry.spec.clone());
+        spec.unwrap_or_else(|| skill.name.to_string())
+    };
+    let specs: Vec<String> = unseen.iter().map(spec).collect();
+    printer.note(format!(
+        "no agent sees {} yet: `skills install {} --agent NAME`",
+        names.join(", "),
+        specs.join(" ")
+    ));
+}
+
+/// An agent that does not see what was asked for is a failure, after everything has been told; so is
+/// a skill that could not be updated, and one that could not be read.
 pub fn verdict(outcome: &InstallOutcome) -> Result<(), Failure> {
+    if !outcome.held.is_empty() || !outcome.left_out.is_empty() {
+        return Err(Failure::reported(1));
+    }
     match &outcome.links {
         Some(links) if !links.is_complete() => Err(Failure::reported(1)),
         _ => Ok(()),

@@ -195,6 +195,8 @@ impl Client {
                         status,
                         &response.bytes().await.unwrap_or_default(),
                         None,
+                        // A store of archives may have answered, which is no registry anyway.
+                        "",
                     ));
                 }
             }

@@ -121,10 +121,52 @@ pub struct Problem {
     pub request_id: Option<String>,
     #[serde(skip)]
     pub retry_after: Option<Duration>,
+    /// The registry's address, if it was asked itself.
+    #[serde(skip)]
+    pub registry: String,
+}
+
+impl Problem {
+    /// Whether the answer is that of some other server: a registry names a code.
+    fn is_of_no_registry(&self) -> bool {
+        !self.registry.is_empty()
+            && self.code.is_empty()
+            && matches!(self.status, 300..=400 | 404..=406 | 410)
+    }
+
+    /// Who answered what, for an answer that a registry does not give.
+    fn stranger(&self) -> Option<String> {
+        if self.registry.is_empty() || !self.code.is_empty() {
+            return None;
+        }
+        Some(match self.is_of_no_registry() {
+            true => format!(
+                "{} is not a skill registry (it answered {})",
+                self.registry, self.status
+            ),
+            false => {
+                let status = reqwest::StatusCode::from_u16(self.status);
+                let reason = status.ok().and_then(|status| status.canonical_reason());
+                let text = [&self.detail, &self.title];
+                let said = text.into_iter().find(|text| !text.is_empty());
+                let said = said.map(|said| format!(": {}", said.trim_end_matches('.')));
+                format!(
+                    "{} answered {} {}{}",
+                    self.registry,
+                    self.status,
+                    reason.unwrap_or_default(),
+                    said.unwrap_or_default()
+                )
+            }
+        })
+    }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.stranger() {
+            return f.write_str(&text);
+        }
         let text = [&self.detail, &self.title]
             .into_iter()
             .find(|text| !text.is_empty());
@@ -210,6 +252,7 @@ impl Explain for ApiError {
     fn code(&self) -> &'static str {
         match self {
             Self::Http(error) => error.code(),
+            Self::Refused(problem) if problem.is_of_no_registry() => "not-a-registry",
             Self::Refused(problem) => KNOWN_CODES
                 .iter()
                 .find(|code| **code == problem.code)
@@ -275,6 +318,10 @@ impl Explain for ApiError {
 }
 
 fn refused_help(problem: &Problem) -> Option<String> {
+    if problem.is_of_no_registry() {
+        let text = "check the address: `skills registry list` shows what is configured, --registry names another";
+        return Some(text.to_owned());
+    }
     let help = match (problem.status, problem.code.as_str()) {
         (_, "key-not-registered") => "register the key: skills key register FINGERPRINT",
         (_, "signature-required") => "make a key with `skills key generate`, then publish again",

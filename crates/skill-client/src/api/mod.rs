@@ -325,7 +325,8 @@ impl Client {
         let retry_after = reply
             .header(RETRY_AFTER.as_str())
             .and_then(|text| text.parse().ok());
-        Err(refusal(reply.status, &reply.body, retry_after))
+        let registry = self.registry.url.as_str();
+        Err(refusal(reply.status, &reply.body, retry_after, registry))
     }
 }
 
@@ -357,18 +358,23 @@ fn unexpected(url: &Url, reason: &str) -> ApiError {
 }
 
 /// What an answer other than a success says, whoever sent it.
-fn refusal(status: StatusCode, body: &[u8], retry_after_seconds: Option<u64>) -> ApiError {
+fn refusal(
+    status: StatusCode,
+    body: &[u8],
+    retry_after_seconds: Option<u64>,
+    registry: &str,
+) -> ApiError {
     let mut problem: Problem = serde_json::from_slice(body).unwrap_or_default();
     problem.status = status.as_u16();
     problem.retry_after = retry_after_seconds.map(Duration::from_secs);
-    if problem.title.is_empty() && problem.detail.is_empty() {
-        problem.title = format!("the registry answered {status}");
-    }
+    registry.clone_into(&mut problem.registry);
     ApiError::Refused(Box::new(problem))
 }
 
 #[cfg(test)]
 mod tests {
+    use skill_format::Explain as _;
+
     use super::*;
 
     #[test]
@@ -383,11 +389,24 @@ mod tests {
 
     #[test]
     fn an_answer_of_something_else_is_still_a_refusal() {
-        let error = refusal(StatusCode::BAD_GATEWAY, b"<html>", Some(3));
-        assert_eq!(error.to_string(), "the registry answered 502 Bad Gateway");
+        let url = "https://example.org";
+        let error = refusal(StatusCode::BAD_GATEWAY, b"<html>", Some(3), url);
+        assert_eq!(
+            error.to_string(),
+            "https://example.org answered 502 Bad Gateway"
+        );
         assert_eq!(
             error.problem().and_then(|problem| problem.retry_after),
             Some(Duration::from_secs(3))
         );
+        for body in [&b"<html>"[..], br#"{"detail":"Not Found"}"#] {
+            let error = refusal(StatusCode::NOT_FOUND, body, None, url);
+            assert_eq!(
+                error.to_string(),
+                "https://example.org is not a skill registry (it answered 404)"
+            );
+            assert_eq!(error.code(), "not-a-registry");
+            assert!(error.help().is_some());
+        }
     }
 }

@@ -257,11 +257,16 @@ fn by_registry(skill: &SkillFacts, registry: &RegistryFacts) -> Vec<Finding> {
             name(&skill.signer),
             name(&registry.signer)
         );
-        findings.push(
-            skill
-                .finding("signer-changed", Level::High, text)
-                .fix("ask the publisher before you trust the new key"),
-        );
+        findings.push(skill.finding("signer-changed", Level::High, text).fix(
+            match (&registry.signer, skill.source.registry()) {
+                (Some(found), Some(url)) => format!(
+                    "ask the publisher, not the registry, whether the key is theirs, then: \
+                         skills key trust {found} --skill {} --registry {url}",
+                    skill.package
+                ),
+                _ => "ask the publisher, not the registry, why it is not signed any more".into(),
+            },
+        ));
     }
     // Who has said to trust the new key knows of it.
     let trusted = skill.pinned.as_ref().or(skill.signer.as_ref());
@@ -270,13 +275,16 @@ fn by_registry(skill: &SkillFacts, registry: &RegistryFacts) -> Vec<Finding> {
     {
         let text =
             format!("newer versions are signed by {latest}, and {trusted} is trusted for it");
-        findings.push(
-            skill
-                .finding("signer-changed", Level::Low, text)
-                .fix(format!(
-                    "if the publisher confirms the key: skills key trust {latest}"
-                )),
-        );
+        findings.push(skill.finding("signer-changed", Level::Low, text).fix(
+            match skill.source.registry() {
+                Some(registry) => format!(
+                    "if the publisher confirms the key: skills key trust {latest} --skill {} \
+                         --registry {registry}",
+                    skill.package
+                ),
+                None => "ask the publisher before you trust the new key".into(),
+            },
+        ));
     }
     findings
 }

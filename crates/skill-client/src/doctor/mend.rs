@@ -76,6 +76,10 @@ impl Doctor<'_> {
             make_private(self.config_file)?;
             mended.made_private.push(self.config_file.to_owned());
         }
+        for path in places::exposed_secrets(self.keyring) {
+            make_private(&path)?;
+            mended.made_private.push(path);
+        }
         // Where nothing was ever installed nothing is made.
         if !self.store.dir().is_dir() {
             return Ok(mended);
@@ -123,7 +127,7 @@ impl Doctor<'_> {
             }
         }
         mended.links = linker.refresh(&linked, false)?;
-        mended.unlinked = linker.uninstall(&orphaned)?;
+        mended.unlinked = linker.uninstall(&orphaned, false)?;
         for folder in folders {
             for name in entry_names(&folder).unwrap_or_default() {
                 if name.ends_with(TEMPORARY_SUFFIX) {
@@ -139,5 +143,6 @@ impl Doctor<'_> {
 
 fn make_private(file: &Path) -> Result<(), FsError> {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).at("change", file)
+    let mode = if file.is_dir() { 0o700 } else { 0o600 };
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).at("change", file)
 }

@@ -140,6 +140,8 @@ pub struct Doctor<'a> {
     /// Of the store's agents' folders.
     pub scope: Scope,
     pub keyring: &'a Keyring,
+    /// Who signed what so far.
+    pub pins_file: &'a Path,
     /// The file with registries and tokens.
     pub config_file: &'a Path,
     /// The environment that skills would be run in.

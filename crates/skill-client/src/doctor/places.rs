@@ -1,7 +1,9 @@
 //! The store, the cache, and what belongs to the user: files as they were installed, keys,
 //! configuration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use skill_signing::{Keyring, Pins};
 
 use super::{Case, Symptom};
 use crate::fsx::FileLock;
@@ -95,6 +97,26 @@ impl Case<'_> {
                     .fix("move the damaged file away and import the key again: skills key import"),
             );
         }
+        if let Err(error) = Pins::open(doctor.pins_file).list() {
+            let subject = doctor.pins_file.display().to_string();
+            let text = format!("{error}; nothing that is signed can be installed");
+            self.symptoms.push(
+                Symptom::error("pins-unreadable", subject, text).fix(
+                    "restore it from a backup; or move it away: every signer then counts as seen for the first time",
+                ),
+            );
+        }
+        for path in exposed_secrets(doctor.keyring) {
+            let subject = path.display().to_string();
+            self.symptoms.push(
+                Symptom::warning(
+                    "key-exposed",
+                    subject,
+                    "it holds secret keys, and others can read it",
+                )
+                .mendable("makes it yours alone"),
+            );
+        }
         if others_can_read(doctor.config_file) {
             let subject = doctor.config_file.display().to_string();
             self.symptoms.push(
@@ -118,6 +140,16 @@ fn is_interrupted(store: &Path) -> bool {
             FileLock::try_exclusive(&store.join(".lock"), "skills doctor"),
             Ok(Err(_))
         )
+}
+
+/// Secret keys, and their folder, that others can read.
+pub(super) fn exposed_secrets(keyring: &Keyring) -> Vec<PathBuf> {
+    let folder = keyring.folder().join("secret");
+    let names = crate::fsx::entry_names(&folder).unwrap_or_default();
+    let files = names.into_iter().map(|name| folder.join(name));
+    let mut paths: Vec<PathBuf> = std::iter::once(folder.clone()).chain(files).collect();
+    paths.retain(|path| others_can_read(path));
+    paths
 }
 
 pub(super) fn others_can_read(file: &Path) -> bool {

@@ -54,7 +54,8 @@ pub struct Checkout {
 pub struct FoundSkill {
     /// Inside the repository, `/`-separated; empty for its root.
     pub path: String,
-    pub tree: SkillTree,
+    /// Its files, or why they make no skill.
+    pub tree: Result<SkillTree, GitError>,
 }
 
 /// Why a repository gave no skills.
@@ -137,6 +138,9 @@ impl Explain for GitError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::NoGit { .. } => "install git".into(),
+            Self::Failed { url, .. } if crate::source::registry_page_help(url).is_some() => {
+                return crate::source::registry_page_help(url);
+            }
             Self::Failed { .. } => {
                 "check the URL and the branch, tag or commit; nothing is asked for a password here, so set up \
                  git's credential helper or an SSH agent for a private repository"
@@ -165,12 +169,18 @@ pub async fn fetch(
     let entries = git.list(&commit).await?;
     let url = source.shown_url();
     let roots = objects::skill_folders(&entries, source.path.as_deref(), limits.depth_max, &url)?;
-    let blobs = git.read(&objects::wanted(&entries, &roots, &url)?).await?;
-    let mut skills = Vec::with_capacity(roots.len());
+    let mut wanted = Vec::new();
+    let mut files = Vec::with_capacity(roots.len());
     for root in roots {
+        let own = objects::wanted(&entries, &root, &url);
+        wanted.extend(own.iter().flatten().copied());
+        files.push((root, own));
+    }
+    let blobs = git.read(&wanted).await?;
+    let read = |root: &str, own: Vec<&objects::Entry>| {
         let mut tree = SkillTree::new();
-        for entry in objects::inside(&entries, &root) {
-            let path = objects::relative(&entry.path, &root);
+        for entry in own {
+            let path = objects::relative(&entry.path, root);
             let bytes = blobs.get(&entry.object).cloned().unwrap_or_default();
             let file = SkillFile {
                 executable: entry.is_executable(),
@@ -182,7 +192,14 @@ pub async fn fetch(
                 source,
             })?;
         }
-        skills.push(FoundSkill { path: root, tree });
-    }
+        Ok(tree)
+    };
+    let skills = files
+        .into_iter()
+        .map(|(path, own)| FoundSkill {
+            tree: own.and_then(|own| read(&path, own)),
+            path,
+        })
+        .collect();
     Ok(Checkout { commit, skills })
 }

@@ -96,14 +96,14 @@ pub(super) fn skill_folders(
     }
 }
 
-/// The files of these folders, all of which must be plain files.
+/// The files of a folder, all of which must be plain files.
 pub(super) fn wanted<'a>(
     entries: &'a [Entry],
-    roots: &[String],
+    root: &str,
     url: &str,
 ) -> Result<Vec<&'a Entry>, GitError> {
     let mut wanted = Vec::new();
-    for entry in roots.iter().flat_map(|root| inside(entries, root)) {
+    for entry in inside(entries, root) {
         if let Some(kind) = entry.not_a_file() {
             return Err(GitError::NotAFile {
                 url: url.to_owned(),
@@ -235,15 +235,10 @@ mod tests {
     fn links_and_submodules_are_refused_only_where_they_matter() {
         let mut list = entries(&["a/SKILL.md", "a/link", "docs/link"]);
         list[2].mode = "120000".into();
-        assert_eq!(
-            wanted(&list, &["a".into()], "u")
-                .expect("plain files")
-                .len(),
-            2
-        );
+        assert_eq!(wanted(&list, "a", "u").expect("plain files").len(), 2);
         list[1].mode = "120000".into();
         assert!(matches!(
-            wanted(&list, &["a".into()], "u"),
+            wanted(&list, "a", "u"),
             Err(GitError::NotAFile {
                 kind: "symbolic link",
                 ..

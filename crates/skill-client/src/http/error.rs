@@ -35,8 +35,13 @@ pub enum HttpError {
         source: reqwest::Error,
     },
     /// No connection, or silence, for too long.
-    #[error("{url} did not answer within {seconds} s")]
-    TimedOut { url: String, seconds: u64 },
+    #[error("{url} did not answer within {seconds} s{}", in_all(*total_seconds))]
+    TimedOut {
+        url: String,
+        seconds: u64,
+        /// With the tries before.
+        total_seconds: Option<u64>,
+    },
     /// The answer broke off.
     #[error("the answer of {url} broke off: {reason}")]
     BrokenOff {
@@ -88,6 +93,7 @@ impl HttpError {
             return Self::TimedOut {
                 url: shown(url),
                 seconds: limit.as_secs(),
+                total_seconds: None,
             };
         }
         if is_about_certificate(&source) {
@@ -120,6 +126,14 @@ impl HttpError {
             reason: innermost(&source),
             source,
         }
+    }
+
+    /// After more than one try, which took so long in all.
+    pub(super) fn after(mut self, waited: Duration) -> Self {
+        if let Self::TimedOut { total_seconds, .. } = &mut self {
+            *total_seconds = Some(waited.as_secs());
+        }
+        self
     }
 
     /// Whether trying again may help.
@@ -204,6 +218,13 @@ pub(crate) fn shown(url: &Url) -> String {
     // Setting fails only for URLs without a host, which have no password either.
     let _ = url.set_password(None);
     url.into()
+}
+
+fn in_all(total_seconds: Option<u64>) -> String {
+    match total_seconds {
+        Some(seconds) => format!(", nor when it was asked again ({seconds} s in all)"),
+        None => String::new(),
+    }
 }
 
 fn innermost(error: &reqwest::Error) -> String {

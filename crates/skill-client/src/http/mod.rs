@@ -47,6 +47,24 @@ pub struct HttpOptions {
     pub allow_plain: bool,
     /// Sent with every request: the program's name and version.
     pub user_agent: String,
+    /// Told why a request is sent again, before the wait.
+    pub on_retry: Option<OnRetry>,
+}
+
+/// Hears one clause for each request that is sent again.
+#[derive(Clone)]
+pub struct OnRetry(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl OnRetry {
+    pub fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+}
+
+impl std::fmt::Debug for OnRetry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnRetry")
+    }
 }
 
 impl Default for HttpOptions {
@@ -57,6 +75,7 @@ impl Default for HttpOptions {
             retry: RetryPolicy::default(),
             allow_plain: false,
             user_agent: concat!("skills/", env!("CARGO_PKG_VERSION")).to_owned(),
+            on_retry: None,
         }
     }
 }
@@ -167,6 +186,7 @@ impl Http {
     /// Tries again as [`RetryPolicy`] allows: after a failed connection or an answer that broke off
     /// if the request is idempotent, and after 429 and 503 as `Retry-After` says.
     pub async fn fetch(&self, request: &Request, body_bytes_max: u64) -> Result<Reply, HttpError> {
+        let began = std::time::Instant::now();
         let mut attempt = 0;
         loop {
             let result = self.fetch_once(request, body_bytes_max).await;
@@ -175,12 +195,31 @@ impl Http {
                     .retry
                     .wait_after(attempt, request, &result, self.clock.now())?
             else {
-                return result;
+                return match attempt {
+                    0 => result,
+                    _ => result.map_err(|error| error.after(began.elapsed())),
+                };
             };
+            self.tell_retry(request, &result, wait);
             tracing::debug!(url = %error::shown(&request.url), attempt, ?wait, "trying again");
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    fn tell_retry(&self, request: &Request, result: &Result<Reply, HttpError>, wait: Duration) {
+        let Some(OnRetry(tell)) = &self.options.on_retry else {
+            return;
+        };
+        let why = match result {
+            Ok(reply) => format!("{} answered {}", shown(&request.url), reply.status),
+            Err(error) => error.to_string(),
+        };
+        let when = match wait.as_secs() {
+            0 => String::new(),
+            seconds => format!(" in {seconds} s"),
+        };
+        tell(&format!("{why}; trying again{when}"));
     }
 
     async fn fetch_once(&self, request: &Request, body_bytes_max: u64) -> Result<Reply, HttpError> {

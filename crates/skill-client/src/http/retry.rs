@@ -11,6 +11,9 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use super::error::shown;
 use super::{HttpError, Reply, Request};
 
+/// Tries after one that ran into a time-out: whoever waits has waited for long already.
+const TIME_OUT_RETRIES_MAX: u32 = 1;
+
 /// Exponential backoff with full jitter, bounded in number and time.
 #[derive(Clone)]
 pub struct RetryPolicy {
@@ -66,6 +69,7 @@ impl RetryPolicy {
             Ok(reply) => {
                 self.wait_after_answer(attempt, request, (reply.status, &reply.headers), now)
             }
+            Err(HttpError::TimedOut { .. }) if attempt >= TIME_OUT_RETRIES_MAX => Ok(None),
             Err(error) if request.idempotent && error.is_passing() => {
                 Ok(self.wait_after_failure(attempt))
             }

@@ -1,12 +1,14 @@
 //! Puts everything in place: one transaction for the store, then the agents' folders.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use skill_format::SkillName;
 
 use super::decide::{Action, Decision, Decisions};
 use super::fetch::Fetched;
+use super::held::Setback;
 use super::offer::Offer;
 use super::outcome::removed;
 use super::{
@@ -43,20 +45,26 @@ impl Installer<'_> {
         decisions: Decisions,
         fetched: BTreeMap<SkillName, Fetched>,
         now: Timestamp,
-    ) -> Result<InstallOutcome, InstallError> {
+    ) -> Result<InstallOutcome, Setback> {
         let staged = stage(&decisions, &fetched).await?;
         if !staged.is_empty() {
             (self.observer)(&Event::Installing {
                 count: staged.len(),
             });
         }
-        self.pin(&staged, now)?;
-        let committed = self.commit(guard, &decisions, &staged, now)?;
-        note_requested(guard, &decisions)?;
-        let links = match change.linking {
-            Some(linking) => Some(self.link(guard, &change, linking, &decisions)?),
-            None => None,
-        };
+        // From here on it is done or it has failed as a whole: no skill is held back any more.
+        let final_error = |error| Setback { skill: None, error };
+        self.pin(&staged, now).map_err(final_error)?;
+        let committed = self
+            .commit(guard, &decisions, &staged, now)
+            .map_err(final_error)?;
+        note_requested(guard, &decisions).map_err(final_error)?;
+        let mut backups = committed.backups;
+        let links = change
+            .linking
+            .map(|linking| self.link(guard, &change, linking, &decisions, &mut backups))
+            .transpose()
+            .map_err(final_error)?;
         let entry =
             |decision: &Decision| guard.index().get_version(&decision.name, &decision.version);
         let outcome = |decision: &Decision| {
@@ -73,7 +81,7 @@ impl Installer<'_> {
                 .iter()
                 .map(|removal| removed(removal))
                 .collect(),
-            backups: committed.backups,
+            backups,
             warnings: {
                 let mut warnings = remarks::about_install(&change, &decisions, &fetched);
                 warnings.extend(remarks::overlapping(guard, &decisions, &fetched));
@@ -150,6 +158,7 @@ impl Installer<'_> {
         change: &Change<'_>,
         linking: &Linking<'_>,
         decisions: &Decisions,
+        backups: &mut Vec<PathBuf>,
     ) -> Result<LinkReport, InstallError> {
         let installed: Vec<Installed> = decisions
             .skills
@@ -169,8 +178,8 @@ impl Installer<'_> {
         let mut linker = Linker::open(self.store.dir(), linking.roots, linking.scope)?;
         let mut report = linker.refresh(&installed, change.request.force)?;
         if !gone.is_empty() {
-            let unlinked = linker.uninstall(&gone)?;
-            report.failures.extend(unlinked.failures);
+            let unlinked = linker.uninstall(&gone, change.request.force)?;
+            backups.extend(report.absorb_unlinked(unlinked));
         }
         let options = LinkOptions {
             mode: linking.mode,
@@ -196,6 +205,19 @@ impl Installer<'_> {
                 linker.install(&common, &linking.agents, options)?,
             );
         }
+        let is_meant_for_nobody = |name: &SkillName| {
+            let own = linking.own.get(name);
+            own.is_some_and(Vec::is_empty)
+        };
+        let asked = decisions
+            .skills
+            .iter()
+            .filter(|decision| decision.requested.is_some());
+        let unseen = asked.filter(|decision| {
+            linker.agents_of(decision.name.as_str()).is_empty()
+                && !is_meant_for_nobody(&decision.name)
+        });
+        report.unseen = unseen.map(|decision| decision.name.to_string()).collect();
         Ok(report)
     }
 
@@ -214,7 +236,7 @@ impl Installer<'_> {
 async fn stage<'d>(
     decisions: &'d Decisions,
     fetched: &'d BTreeMap<SkillName, Fetched>,
-) -> Result<Vec<Staged<'d>>, InstallError> {
+) -> Result<Vec<Staged<'d>>, Setback> {
     let mut staged = Vec::new();
     for decision in &decisions.skills {
         let (Action::Put { local, keep_old }, Some(fetched)) =
@@ -225,7 +247,9 @@ async fn stage<'d>(
         let merged = match local {
             None => None,
             Some(local) => {
-                let merged = merge(&local.base, &local.ours, fetched.tree.files()).await?;
+                let merged = merge(&local.base, &local.ours, fetched.tree.files())
+                    .await
+                    .map_err(|error| Setback::of(&decision.name, error))?;
                 let refused = |conflicts| InstallError::LocalChanges {
                     name: decision.name.clone(),
                     conflicts,

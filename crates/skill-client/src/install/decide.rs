@@ -2,6 +2,7 @@
 
 use skill_format::{Limits, Range, SkillName, SkillTree, Version};
 
+use super::held::Setback;
 use super::local::LocalSkill;
 use super::offer::Question;
 use super::{InstallError, InstallRequest, Installer, Status};
@@ -72,6 +73,17 @@ impl std::ops::Deref for Removal {
 pub(super) struct Decisions {
     pub skills: Vec<Decision>,
     pub removals: Vec<Removal>,
+    /// Dependencies that are there from another registry than the skill that needs them.
+    pub mixed: Vec<Mixed>,
+}
+
+/// A dependency that somebody asked for, and that is not from the registry of what needs it now.
+#[derive(Debug)]
+pub(super) struct Mixed {
+    pub needed_by: SkillName,
+    pub name: SkillName,
+    pub installed: String,
+    pub wanted: String,
 }
 
 /// Compares a plan with what is installed.
@@ -82,9 +94,10 @@ pub(super) fn decide(
     question: &Question,
     plan: &Plan,
     locals: &[LocalSkill],
-) -> Result<Decisions, InstallError> {
+) -> Result<Decisions, Setback> {
     let judge = Judge {
         question,
+        installer,
         store: installer.store,
         cache: installer.cache,
         guard,
@@ -96,7 +109,10 @@ pub(super) fn decide(
         let own_name = local
             .map(|local| &local.manifest.name)
             .or_else(|| question.aliases.get(&planned.name));
-        let judgement = judge.skill(planned)?;
+        let setback = |error| Setback::of(&planned.name, error);
+        let judgement = judge.skill(planned).map_err(setback)?;
+        let mixed = judge.dependencies(planned, plan).map_err(setback)?;
+        decisions.mixed.extend(mixed);
         for skill in guard
             .index()
             .skills()
@@ -142,6 +158,7 @@ pub(super) fn decide(
 
 struct Judge<'a> {
     question: &'a Question,
+    installer: &'a Installer<'a>,
     store: &'a Store,
     cache: &'a Cache,
     guard: &'a StoreGuard<'a>,
@@ -200,7 +217,57 @@ impl Judge<'_> {
 
     /// Force reaches what was asked for, and nothing that is only kept.
     fn is_forced(&self, name: &SkillName) -> bool {
-        self.request.force && self.question.asked.contains(name)
+        self.request.force
+            && self.question.asked.contains(name)
+            && self.installer.out_of_reach(self.request, name).is_none()
+    }
+
+    /// Whether a skill may take the place of another one of its name: only if somebody named it.
+    fn may_replace(&self, name: &SkillName) -> bool {
+        let is_root = || self.request.roots.iter().any(|root| root.name == *name);
+        self.is_forced(name) && (!self.request.unnamed || is_root())
+    }
+
+    /// What a registry's skill needs is meant to come from there too. What is installed from another
+    /// registry takes its place only if somebody asked for it by name: anybody may have taken the
+    /// name of a dependency elsewhere.
+    fn dependencies(&self, planned: &Planned, plan: &Plan) -> Result<Vec<Mixed>, InstallError> {
+        let Some(own) = planned.release.source.registry() else {
+            return Ok(Vec::new());
+        };
+        let index = self.guard.index();
+        let before = index
+            .get(&planned.name)
+            .filter(|skill| skill.source.registry() == Some(own));
+        let mut mixed = Vec::new();
+        for name in planned.release.dependencies.keys() {
+            let was_so = before.is_some_and(|skill| skill.dependencies.contains_key(name));
+            let is_chosen =
+                self.question.direct.contains(name) || self.request.locked.contains_key(name);
+            let other = plan.get(name).and_then(|planned| {
+                let from = planned.release.source.registry()?;
+                (from != own).then_some(from)
+            });
+            let Some(other) = other.filter(|_| !was_so && !is_chosen) else {
+                continue;
+            };
+            let (installed, wanted) = (other.to_owned(), own.to_owned());
+            if !self.question.requested.contains_key(name) {
+                return Err(InstallError::DependencyTaken {
+                    name: name.clone(),
+                    needed_by: planned.name.clone(),
+                    installed,
+                    wanted,
+                });
+            }
+            mixed.push(Mixed {
+                needed_by: planned.name.clone(),
+                name: name.clone(),
+                installed,
+                wanted,
+            });
+        }
+        Ok(mixed)
     }
 
     fn same_version(&self, current: &InstalledSkill, drift: &Drift) -> Judgement {
@@ -231,10 +298,11 @@ impl Judge<'_> {
             .locked
             .get(&planned.name)
             .is_some_and(|locked| locked.source == *wanted);
-        if self.request.force || is_locked || is_same_place(&current.source, wanted) {
+        if self.may_replace(&planned.name) || is_locked || is_same_place(&current.source, wanted) {
             return Ok(());
         }
         Err(InstallError::NameTaken {
+            asked: self.question.asked.contains(&planned.name) && !self.request.unnamed,
             name: planned.name.clone(),
             installed: current.source.to_string(),
             wanted: wanted.to_string(),

@@ -92,6 +92,18 @@ pub enum InstallError {
         name: SkillName,
         installed: String,
         wanted: String,
+        /// Whether a person named it.
+        asked: bool,
+    },
+    /// A dependency is there, from another registry than the skill that needs it.
+    #[error(
+        "{needed_by} comes from {wanted} and needs `{name}`, which is installed from {installed}"
+    )]
+    DependencyTaken {
+        name: SkillName,
+        needed_by: SkillName,
+        installed: String,
+        wanted: String,
     },
     /// Two of the skills that were asked for have one name.
     #[error("`{name}` was asked for twice, from {first} and from {second}")]
@@ -161,6 +173,25 @@ impl InstallError {
         }
     }
 
+    /// The one skill that it is about, if it names one.
+    pub(crate) fn skill(&self) -> Option<&SkillName> {
+        match self {
+            Self::NameTaken { name, .. }
+            | Self::SourceMoved { name, .. }
+            | Self::NotFetched { name, .. }
+            | Self::LocalChanges { name, .. }
+            | Self::OriginalMissing { name }
+            | Self::Unreadable { name, .. }
+            | Self::Resolve(
+                ResolveError::UnknownSkill { name, .. }
+                | ResolveError::NotCached { name, .. }
+                | ResolveError::NoMatchingVersion { name, .. },
+            ) => Some(name),
+            Self::DependencyTaken { needed_by, .. } => Some(needed_by),
+            _ => None,
+        }
+    }
+
     /// The error of a part, if this is one.
     fn inner(&self) -> Option<&dyn Explain> {
         Some(match self {
@@ -192,7 +223,7 @@ impl Explain for InstallError {
             Self::NotLocked { .. } => "not-locked",
             Self::SourceMoved { .. } => "source-moved",
             Self::NotFetched { .. } => "not-cached",
-            Self::NameTaken { .. } => "name-in-use",
+            Self::NameTaken { .. } | Self::DependencyTaken { .. } => "name-in-use",
             Self::AskedTwice { .. } => "asked-twice",
             Self::AliasForSeveral { .. } => "alias-for-several",
             Self::NothingPicked { .. } => "nothing-picked",
@@ -220,6 +251,7 @@ impl Explain for InstallError {
             Self::NotLocked { .. }
             | Self::SourceMoved { .. }
             | Self::NameTaken { .. }
+            | Self::DependencyTaken { .. }
             | Self::LocalChanges { .. }
             | Self::OriginalMissing { .. }
             | Self::Unreadable { .. }
@@ -237,6 +269,12 @@ impl Explain for InstallError {
             Self::OtherRegistry { registry, .. } => format!("add it: skills registry add NAME {registry}"),
             Self::NotLocked { .. } | Self::SourceMoved { .. } => "bring the lockfile up to date: skills lock".into(),
             Self::NotFetched { .. } => "leave out --offline once; after that the cache has it".into(),
+            Self::NameTaken { asked: false, name, .. } => format!(
+                "it keeps its place unless you name it: skills install {name} --force, with --registry if need be"
+            ),
+            Self::DependencyTaken { name, installed, wanted, .. } => format!(
+                "ask for the one that you mean: skills install {name} --registry {installed}, or skills install {name} --registry {wanted} --force"
+            ),
             Self::NameTaken { .. } => {
                 "install it under another name with --as NAME, or take the other's place with --force".into()
             }

@@ -11,6 +11,7 @@ use skill_format::{
 use skill_signing::Statement;
 
 use super::decide::{Action, Decision, Decisions};
+use super::held::Setback;
 use super::local::LocalSkill;
 use super::{InstallError, InstallRequest, Installer};
 use crate::api::{ApiError, Client, Download, ReleaseDetail};
@@ -78,7 +79,7 @@ impl Installer<'_> {
         decisions: &Decisions,
         locals: &[LocalSkill],
         now: Timestamp,
-    ) -> Result<BTreeMap<SkillName, Fetched>, InstallError> {
+    ) -> Result<BTreeMap<SkillName, Fetched>, Setback> {
         let to_put = decisions
             .skills
             .iter()
@@ -87,24 +88,10 @@ impl Installer<'_> {
             let planned = plan.get(&decision.name)?;
             let local = locals.iter().find(|local| local.name == decision.name);
             Some(async move {
-                match (local, decision.source.registry()) {
-                    (Some(local), _) => self.take_local(local, decision),
-                    (None, Some(registry)) => {
-                        let client = self.client_for(registry).ok_or_else(|| {
-                            InstallError::OtherRegistry {
-                                what: decision.name.to_string(),
-                                registry: registry.to_owned(),
-                            }
-                        })?;
-                        let release = Wanted {
-                            client,
-                            planned,
-                            decision,
-                        };
-                        self.fetch_release(request, &release, now).await
-                    }
-                    (None, None) => self.fetch_again(request, planned, decision, now).await,
-                }
+                let fetched = self
+                    .fetch_one(request, (planned, decision, local), now)
+                    .await;
+                fetched.map_err(|error| Setback::of(&decision.name, error))
             })
         });
         let arrived: Vec<Arrived> = stream::iter(fetches)
@@ -112,9 +99,36 @@ impl Installer<'_> {
             .try_collect()
             .await?;
         for skill in &arrived {
-            check_dependencies(skill, plan, request)?;
+            check_dependencies(skill, plan, request)
+                .map_err(|error| Setback::of(&skill.name, error))?;
         }
-        self.keep(arrived)
+        Ok(self.keep(arrived)?)
+    }
+
+    async fn fetch_one(
+        &self,
+        request: &InstallRequest,
+        (planned, decision, local): (&Planned, &Decision, Option<&LocalSkill>),
+        now: Timestamp,
+    ) -> Result<Arrived, InstallError> {
+        match (local, decision.source.registry()) {
+            (Some(local), _) => self.take_local(local, decision),
+            (None, Some(registry)) => {
+                let client =
+                    self.client_for(registry)
+                        .ok_or_else(|| InstallError::OtherRegistry {
+                            what: decision.name.to_string(),
+                            registry: registry.to_owned(),
+                        })?;
+                let release = Wanted {
+                    client,
+                    planned,
+                    decision,
+                };
+                self.fetch_release(request, &release, now).await
+            }
+            (None, None) => self.fetch_again(request, planned, decision, now).await,
+        }
     }
 
     fn take_local(&self, local: &LocalSkill, decision: &Decision) -> Result<Arrived, InstallError> {

@@ -10,10 +10,13 @@ use skill_format::{Limits, Manifest, ReadOptions, Sha256, Skill, SkillName, Skil
 use skill_signing::Statement;
 
 use super::decide::Decision;
+use super::found::{Bad, Found, LeftOut, stated_name};
+use super::held::Setback;
 use super::{InstallError, InstallRequest, Installer, Wanted};
 use crate::events::Event;
 use crate::fsx::{At as _, read_start};
 use crate::git;
+use crate::index::Index;
 use crate::source::{GitSource, Origin, SkillSource};
 use crate::verify::{Claim, Verdict};
 
@@ -45,21 +48,35 @@ pub(super) struct LocalSkill {
 }
 
 impl Installer<'_> {
-    /// Everything that was named by path or URL.
+    /// Everything that was named by path or URL. Of what nobody named, what cannot be read is held
+    /// back.
     pub(super) async fn load_locals(
         &self,
-        request: &InstallRequest,
+        request: &mut InstallRequest,
+        index: &Index,
         now: Timestamp,
-    ) -> Result<Vec<LocalSkill>, InstallError> {
+    ) -> Result<(Vec<LocalSkill>, Vec<LeftOut>), InstallError> {
         let mut locals: Vec<LocalSkill> = Vec::new();
-        for wanted in &request.wanted {
-            let found = match &wanted.source {
-                SkillSource::Registry { .. } => continue,
-                SkillSource::Dir(path) => load_dir(path)?,
-                SkillSource::File(path) => vec![self.load_file(path, request, now).await?],
-                SkillSource::Git(source) => self.load_git(source, request).await?,
+        let mut all_left_out = Vec::new();
+        for wanted in request.wanted.clone() {
+            let found = match self.load_wanted(&wanted, request, now).await {
+                Ok((found, left_out)) => {
+                    all_left_out.extend(left_out);
+                    found
+                }
+                Err(error) => {
+                    let setback = Setback {
+                        skill: wanted.installed_name().cloned(),
+                        error,
+                    };
+                    match request.without(&setback, &mut locals, index) {
+                        Some(smaller) => *request = smaller,
+                        None => return Err(setback.error),
+                    }
+                    continue;
+                }
             };
-            for skill in named(found, wanted, request)? {
+            for skill in found {
                 if let Some(other) = locals.iter().find(|other| other.name == skill.name) {
                     return Err(InstallError::AskedTwice {
                         name: skill.name,
@@ -70,7 +87,29 @@ impl Installer<'_> {
                 locals.push(skill);
             }
         }
-        Ok(locals)
+        Ok((locals, all_left_out))
+    }
+
+    async fn load_wanted(
+        &self,
+        wanted: &Wanted,
+        request: &InstallRequest,
+        now: Timestamp,
+    ) -> Result<(Vec<LocalSkill>, Vec<LeftOut>), InstallError> {
+        let found = match &wanted.source {
+            SkillSource::Registry { .. } => return Ok(Default::default()),
+            SkillSource::Dir(path) => load_dir(path)?,
+            SkillSource::File(path) => Found::one(self.load_file(path, request, now).await?),
+            SkillSource::Git(source) => self.load_git(source, request).await?,
+        };
+        let is_several = found.is_several();
+        let picked = match &wanted.only {
+            Some(only) => std::slice::from_ref(only),
+            None if is_several => &request.pick,
+            None => &[],
+        };
+        let (skills, left_out) = found.judge(picked)?;
+        Ok((named(skills, is_several, wanted, request)?, left_out))
     }
 
     /// What an index or a lockfile says that a skill came from.
@@ -88,7 +127,7 @@ impl Installer<'_> {
                 )
                 .await?
             }
-            Origin::File(path) => vec![self.load_file(path, request, now).await?],
+            Origin::File(path) => Found::one(self.load_file(path, request, now).await?),
             Origin::Dir(path) => load_dir(path)?,
             Origin::Registry(url) => {
                 return Err(InstallError::OtherRegistry {
@@ -98,6 +137,7 @@ impl Installer<'_> {
             }
         };
         let place = decision.source.to_string();
+        let (found, _) = found.judge(std::slice::from_ref(&decision.package))?;
         let available: Vec<SkillName> = found
             .iter()
             .map(|skill| skill.manifest.name.clone())
@@ -116,7 +156,7 @@ impl Installer<'_> {
         &self,
         source: &GitSource,
         request: &InstallRequest,
-    ) -> Result<Vec<LocalSkill>, InstallError> {
+    ) -> Result<Found, InstallError> {
         if self.client.is_offline() {
             return Err(crate::api::ApiError::NeedsNetwork {
                 registry: source.shown_url(),
@@ -133,30 +173,44 @@ impl Installer<'_> {
         )
         .await?;
         let commit = checkout.commit;
-        let mut skills = Vec::new();
+        // A version of its own for every commit of a skill that states none.
+        let fallback = format!("0.0.0-g{}", commit.get(..12).unwrap_or_default());
+        let fallback = fallback.parse().unwrap_or_else(|_| Version::new(0, 0, 0));
+        let mut all = Found::default();
         for found in checkout.skills {
             let path = (!found.path.is_empty()).then_some(found.path);
             let what = match &path {
                 Some(path) => format!("{url}#{commit}:{path}"),
                 None => format!("{url}#{commit}"),
             };
-            // A version of its own for every commit of a skill that states none.
-            let fallback = format!("0.0.0-g{}", commit.get(..12).unwrap_or_default());
+            let mut names: Vec<String> = path
+                .iter()
+                .filter_map(|path| path.rsplit('/').next())
+                .map(str::to_owned)
+                .collect();
             let origin = Origin::Git {
                 url: url.clone(),
                 commit: commit.clone(),
                 path,
             };
-            let fallback = fallback.parse().unwrap_or_else(|_| Version::new(0, 0, 0));
-            skills.push(read_skill(
-                found.tree,
-                &what,
-                fallback,
-                origin,
-                source.to_string(),
-            )?);
+            let read = match found.tree {
+                Ok(tree) => {
+                    names.extend(tree_name(&tree));
+                    let spec = source.to_string();
+                    read_skill(tree, &what, fallback.clone(), origin, spec)
+                }
+                Err(error) => Err(error.into()),
+            };
+            match read {
+                Ok(skill) => all.skills.push(skill),
+                Err(error) => all.bad.push(Bad {
+                    place: what,
+                    names,
+                    error,
+                }),
+            }
         }
-        Ok(skills)
+        Ok(all)
     }
 
     /// An archive, with the signature that lies beside it.
@@ -202,10 +256,11 @@ impl Installer<'_> {
 /// Gives skills the names they are installed under, and leaves out those that were not picked.
 fn named(
     mut found: Vec<LocalSkill>,
+    is_several: bool,
     wanted: &Wanted,
     request: &InstallRequest,
 ) -> Result<Vec<LocalSkill>, InstallError> {
-    if !request.pick.is_empty() && found.len() > 1 {
+    if !request.pick.is_empty() && is_several {
         let available: Vec<SkillName> = found.iter().map(|skill| skill.name.clone()).collect();
         if let Some(missing) = request.pick.iter().find(|name| !available.contains(name))
             && request.wanted.len() == 1
@@ -244,26 +299,43 @@ fn named(
 }
 
 /// One skill, or every skill in folders below.
-fn load_dir(dir: &Path) -> Result<Vec<LocalSkill>, InstallError> {
+fn load_dir(dir: &Path) -> Result<Found, InstallError> {
     let dir = dir.canonicalize().at("read", dir)?;
-    let mut skills = Vec::new();
+    let mut found = Found::default();
     for folder in skill_folders(&dir)? {
-        let tree = SkillTree::read_dir(&folder, &Limits::default()).map_err(|source| {
-            InstallError::Folder {
-                path: folder.clone(),
-                source,
+        let place = folder.display().to_string();
+        match load_folder(&folder) {
+            Ok(skill) => found.skills.push(skill),
+            Err(error) => {
+                let text = std::fs::read_to_string(folder.join("SKILL.md"));
+                let stated = text.ok().and_then(|text| stated_name(&text));
+                let own = folder.file_name().map(|name| name.to_string_lossy().into());
+                found.bad.push(Bad {
+                    place,
+                    names: own.into_iter().chain(stated).collect(),
+                    error,
+                });
             }
-        })?;
-        let what = folder.display().to_string();
-        skills.push(read_skill(
-            tree,
-            &what,
-            Version::new(0, 0, 0),
-            Origin::Dir(folder),
-            what.clone(),
-        )?);
+        }
     }
-    Ok(skills)
+    Ok(found)
+}
+
+fn load_folder(folder: &Path) -> Result<LocalSkill, InstallError> {
+    let tree =
+        SkillTree::read_dir(folder, &Limits::default()).map_err(|source| InstallError::Folder {
+            path: folder.to_owned(),
+            source,
+        })?;
+    let what = folder.display().to_string();
+    let origin = Origin::Dir(folder.to_owned());
+    read_skill(tree, &what, Version::new(0, 0, 0), origin, what.clone())
+}
+
+/// The name that a tree's `SKILL.md` states.
+fn tree_name(tree: &SkillTree) -> Option<String> {
+    let file = tree.get("SKILL.md")?;
+    stated_name(std::str::from_utf8(&file.bytes).ok()?)
 }
 
 /// The folders below `dir` that hold a `SKILL.md`, outermost ones only; `dir` itself if it does.

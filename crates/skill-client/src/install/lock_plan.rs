@@ -15,11 +15,14 @@ impl Installer<'_> {
     /// no signer is pinned before something of theirs is installed.
     pub async fn plan(&self, request: &InstallRequest) -> Result<Plan, InstallError> {
         let now = self.clock.now();
-        let locals = self.load_locals(request, now).await?;
         let index = Index::default();
+        let mut request = request.clone();
+        let (locals, _) = self.load_locals(&mut request, &index, now).await?;
+        let request = &request;
         let question = Question::new(request, &locals, &index, now)?;
         (self.observer)(&crate::events::Event::Resolving);
-        let (mut plan, _) = self.resolve(&question, request, &locals, &index).await?;
+        let chosen = self.resolve(&question, request, &locals, &index).await;
+        let (mut plan, _) = chosen.map_err(|setback| setback.error)?;
         for planned in &mut plan.skills {
             self.verify_planned(request, &question, planned, now)
                 .await?;

@@ -9,6 +9,8 @@ mod apply;
 mod decide;
 mod error;
 mod fetch;
+mod found;
+mod held;
 mod local;
 mod lock_plan;
 mod merge;
@@ -22,6 +24,8 @@ use jiff::{SignedDuration, Timestamp};
 use skill_format::{Range, Sha256, SkillName, Version};
 
 pub use error::InstallError;
+pub use found::LeftOut;
+pub use held::HeldBack;
 pub(crate) use local::skill_folders;
 pub use merge::{MergeConflict, merge};
 pub use outcome::{InstallOutcome, Removed, SkillOutcome, Status};
@@ -38,6 +42,8 @@ use crate::resolver::{self, Requirement, ResolveError};
 use crate::source::{Origin, SkillSource};
 use crate::store::{Store, StoreGuard};
 use crate::verify::Verifier;
+use held::Setback;
+use local::LocalSkill;
 
 /// Said by a requirement that a person stated on the spot.
 pub const ORIGIN_COMMAND: &str = "the command line";
@@ -114,6 +120,11 @@ pub struct InstallRequest {
     pub update: BTreeSet<SkillName>,
     /// Take these skills only, out of folders and repositories of several.
     pub pick: Vec<SkillName>,
+    /// Nobody named these skills: it is what is installed, to be brought up to date. None of them
+    /// changes where it comes from, `force` or not, and one that fails does not stop the others.
+    pub unnamed: bool,
+    /// Installed skills that were to be updated and stay as they are.
+    pub held: Vec<HeldBack>,
     /// Uninstall whatever neither is asked for nor is needed by what is.
     pub prune: bool,
     /// Replace local changes (they are saved aside), and skills of the same name from elsewhere.
@@ -151,26 +162,42 @@ impl InstallRequest {
         }
     }
 
-    /// Brings installed skills up to date: `names`, or all if there are none. `latest` goes past
-    /// the ranges that were asked for.
+    /// Brings installed skills up to date: `names`, or all if there are none, each from where it
+    /// came. `latest` goes past the ranges that were asked for.
     pub fn update(index: &Index, names: &[SkillName], latest: bool) -> Result<Self, InstallError> {
         if let Some(name) = names.iter().find(|name| index.get(name).is_none()) {
             return Err(InstallError::not_installed(name, index));
         }
-        let mut request = Self::default();
+        let mut request = Self {
+            unnamed: names.is_empty(),
+            ..Self::default()
+        };
         for skill in index
             .skills()
             .iter()
             .filter(|skill| names.is_empty() || names.contains(&skill.name))
         {
             request.update.insert(skill.name.clone());
+            if let Origin::Registry(url) = &skill.source {
+                // Another registry may have a skill of that name, which is another skill.
+                request.registries.insert(skill.name.clone(), url.clone());
+            }
             let source = match (&skill.source, &skill.spec, &skill.requested) {
                 (Origin::Registry(_), _, None) => continue,
                 (Origin::Registry(_), _, Some(range)) => {
                     let range = if latest { Range::any() } else { range.clone() };
                     SkillSource::registry(skill.package().clone(), range)
                 }
-                (_, Some(spec), _) => SkillSource::parse(spec, std::path::Path::new("/"))?,
+                (_, Some(spec), _) => match SkillSource::parse(spec, std::path::Path::new("/")) {
+                    Ok(source) => source,
+                    Err(error) if request.unnamed => {
+                        request.update.remove(&skill.name);
+                        let held = HeldBack::of(&skill.name, &error.into());
+                        request.held.push(held);
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                },
                 // Its source is not known well enough to fetch a newer one.
                 (_, None, _) => continue,
             };
@@ -217,6 +244,12 @@ impl Installer<'_> {
             .find(|client| client.registry().url.as_str() == registry)
     }
 
+    /// The registry that a request takes a skill from, if nobody speaks to it.
+    fn out_of_reach<'r>(&self, request: &'r InstallRequest, name: &SkillName) -> Option<&'r str> {
+        let url = request.registries.get(name)?;
+        self.client_for(url).is_none().then_some(url)
+    }
+
     /// Keeps what the registries said, for the next command.
     pub(crate) fn remember(&self) {
         std::iter::once(self.client)
@@ -249,37 +282,67 @@ impl Installer<'_> {
         linking: Option<&Linking<'_>>,
         now: Timestamp,
     ) -> Result<InstallOutcome, InstallError> {
-        let locals = self.load_locals(request, now).await?;
         let index = guard.index().clone();
-        let mut question = offer::Question::new(request, &locals, &index, now)?;
+        let mut request = request.clone();
+        let (mut locals, left_out) = self.load_locals(&mut request, &index, now).await?;
+        loop {
+            let tried = self
+                .try_into_store(guard, (&request, &locals, &index), linking, now)
+                .await;
+            let setback = match tried {
+                Ok(outcome) => {
+                    return Ok(InstallOutcome {
+                        held: request.held,
+                        left_out,
+                        ..outcome
+                    });
+                }
+                Err(setback) => setback,
+            };
+            match request.without(&setback, &mut locals, &index) {
+                Some(smaller) => request = smaller,
+                None => return Err(setback.error),
+            }
+        }
+    }
+
+    /// One try, which changes nothing if it fails because of one skill.
+    async fn try_into_store(
+        &self,
+        guard: &mut StoreGuard<'_>,
+        (request, locals, index): (&InstallRequest, &[LocalSkill], &Index),
+        linking: Option<&Linking<'_>>,
+        now: Timestamp,
+    ) -> Result<InstallOutcome, Setback> {
+        let mut question = offer::Question::new(request, locals, index, now)?;
         (self.observer)(&Event::Resolving);
         let (plan, offer) = loop {
-            match self.resolve(&question, request, &locals, &index).await {
+            match self.resolve(&question, request, locals, index).await {
                 // It was withdrawn, and there is no other: what is installed stays, with a warning.
-                Err(InstallError::Resolve(ResolveError::NoMatchingVersion {
-                    name, range, ..
-                })) if question.keep(&name, &range, &index) => {}
+                Err(Setback {
+                    error:
+                        InstallError::Resolve(ResolveError::NoMatchingVersion {
+                            ref name,
+                            ref range,
+                            ..
+                        }),
+                    ..
+                }) if question.keep(name, range, index) => {}
                 result => break result?,
             }
         };
-        let decisions = decide::decide(self, guard, request, &question, &plan, &locals)?;
+        let decisions = decide::decide(self, guard, request, &question, &plan, locals)?;
         if request.dry_run {
             return Ok(outcome::planned(self.store, &plan, &decisions, &offer));
         }
-        let fetched = self.fetch(request, &plan, &decisions, &locals, now).await?;
-        self.apply(
-            guard,
-            apply::Change {
-                request,
-                plan: &plan,
-                offer: &offer,
-                linking,
-            },
-            decisions,
-            fetched,
-            now,
-        )
-        .await
+        let fetched = self.fetch(request, &plan, &decisions, locals, now).await?;
+        let change = apply::Change {
+            request,
+            plan: &plan,
+            offer: &offer,
+            linking,
+        };
+        self.apply(guard, change, decisions, fetched, now).await
     }
 
     /// Chooses versions. At first only what has to be looked up is: installed skills offer the
@@ -288,9 +351,9 @@ impl Installer<'_> {
         &'r self,
         question: &offer::Question,
         request: &'r InstallRequest,
-        locals: &'r [local::LocalSkill],
+        locals: &'r [LocalSkill],
         index: &'r Index,
-    ) -> Result<(resolver::Plan, offer::Offer<'r>), InstallError> {
+    ) -> Result<(resolver::Plan, offer::Offer<'r>), Setback> {
         let narrow =
             offer::Offer::new(self, request, question, locals, index, offer::Reach::Needed);
         match resolver::resolve(&question.request, &narrow).await {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use skill_format::{Range, SkillName};
 
+use super::held::Setback;
 use super::local::LocalSkill;
 use super::{
     InstallError, InstallRequest, Installer, LockedRelease, ORIGIN_COMMAND, ORIGIN_INSTALLED,
@@ -28,7 +29,7 @@ pub(super) struct Question {
     /// Names that may change.
     moving: BTreeSet<SkillName>,
     /// Names that a person or a project asks for, whatever depends on them.
-    direct: BTreeSet<SkillName>,
+    pub direct: BTreeSet<SkillName>,
     /// Names that this request is about: the others are only kept in mind.
     pub asked: BTreeSet<SkillName>,
 }
@@ -183,7 +184,7 @@ pub(super) struct Offer<'a> {
     inherited: RefCell<BTreeMap<SkillName, String>>,
     held_back: Cell<bool>,
     /// The first failure, which the resolver can only pass on as text.
-    failure: RefCell<Option<InstallError>>,
+    failure: RefCell<Option<Setback>>,
     /// Advice of those who deprecated a skill.
     deprecated: RefCell<BTreeMap<SkillName, String>>,
 }
@@ -223,15 +224,20 @@ impl<'a> Offer<'a> {
         self.deprecated.borrow().get(name).cloned()
     }
 
+    /// The registry that a skill was to come from, if nobody speaks to it: what is installed stays.
+    pub fn out_of_reach(&self, name: &SkillName) -> Option<&'a str> {
+        self.installer.out_of_reach(self.request, name)
+    }
+
     /// The reason behind the resolver's error.
-    pub fn error(&self, error: ResolveError) -> InstallError {
+    pub fn error(&self, error: ResolveError) -> Setback {
         self.failure.take().unwrap_or_else(|| error.into())
     }
 
-    fn fail(&self, error: impl Into<InstallError>) -> SourceError {
-        let error = error.into();
-        let text = error.to_string();
-        self.failure.borrow_mut().get_or_insert(error);
+    fn fail(&self, name: &SkillName, error: impl Into<InstallError>) -> SourceError {
+        let setback = Setback::of(name, error);
+        let text = setback.error.to_string();
+        self.failure.borrow_mut().get_or_insert(setback);
         SourceError::Unavailable(text.into())
     }
 
@@ -285,7 +291,7 @@ impl<'a> Offer<'a> {
             // What somebody installed beside the project stays as it is.
             return match present {
                 Some(release) => Ok(vec![release]),
-                None => Err(self.fail(InstallError::NotLocked { name: name.clone() })),
+                None => Err(self.fail(name, InstallError::NotLocked { name: name.clone() })),
             };
         }
         if let (Some(release), false) = (present, self.moving.contains(name)) {
@@ -319,7 +325,15 @@ impl<'a> Offer<'a> {
                         .problem()
                         .is_some_and(|problem| !problem.code.is_empty()) =>
             {
-                match self.index.get(name) {
+                // Withdrawn altogether, which what is installed outlives; or from a folder, and
+                // meant by its name. From another registry it would be another skill than the one
+                // that was asked for.
+                let own = client.registry().url.as_str();
+                let is_meant = |skill: &&InstalledSkill| match skill.source.registry() {
+                    Some(from) => from == own,
+                    None => !self.request.registries.contains_key(name),
+                };
+                match self.index.get(name).filter(is_meant) {
                     Some(installed) => Ok(vec![installed_release(installed)]),
                     None => Err(SourceError::NotFound {
                         nearest: suggested(&error, package),
@@ -330,7 +344,7 @@ impl<'a> Offer<'a> {
                 Some(release) => Ok(vec![release]),
                 None => Err(SourceError::NotCached),
             },
-            Err(error) => Err(self.fail(error)),
+            Err(error) => Err(self.fail(name, error)),
         }
     }
 

@@ -6,6 +6,8 @@ use serde::Serialize;
 use skill_format::{Diagnostic, SkillName, Version};
 
 use super::decide::{Action, Decision};
+use super::found::LeftOut;
+use super::held::HeldBack;
 use super::offer::Offer;
 use super::remarks;
 use crate::index::InstalledSkill;
@@ -65,6 +67,10 @@ pub struct InstallOutcome {
     pub skills: Vec<SkillOutcome>,
     /// What is not needed any more.
     pub removed: Vec<Removed>,
+    /// What an update left as it is, because it failed.
+    pub held: Vec<HeldBack>,
+    /// Folders beside what was installed that hold no usable skill.
+    pub left_out: Vec<LeftOut>,
     /// Changed folders that made way.
     pub backups: Vec<PathBuf>,
     /// What an earlier run or somebody else had left.
@@ -92,6 +98,7 @@ impl InstallOutcome {
     /// Whether anything was, or would be, changed.
     pub fn is_unchanged(&self) -> bool {
         self.removed.is_empty()
+            && self.held.is_empty()
             && self
                 .skills
                 .iter()

@@ -34,6 +34,24 @@ pub(super) fn about_plan(plan: &Plan, decisions: &Decisions, offer: &Offer<'_>) 
             ));
         }
     }
+    for decision in &decisions.skills {
+        if let Some(url) = offer.out_of_reach(&decision.name) {
+            let text = format!(
+                "{name} {version} stays as it is: it comes from {url}, which is not a configured registry",
+                name = decision.name,
+                version = decision.version,
+            );
+            let help = format!("skills registry add NAME {url}");
+            remarks.push(warning("registry-unknown", text).help(help));
+        }
+    }
+    for mixed in &decisions.mixed {
+        let text = format!(
+            "{} comes from {} and needs {}, for which it gets the one that you installed from {}",
+            mixed.needed_by, mixed.wanted, mixed.name, mixed.installed
+        );
+        remarks.push(warning("dependency-from-elsewhere", text));
+    }
     for decision in decisions
         .skills
         .iter()

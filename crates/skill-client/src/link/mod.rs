@@ -53,12 +53,24 @@ pub struct LinkReport {
     pub without_folder: Vec<String>,
     /// Agents' folders that somebody removed; what was in them is forgotten.
     pub gone: Vec<PathBuf>,
+    /// Skills that went, where an agent still sees what somebody made of them.
+    pub kept: Vec<Kept>,
+    /// Installed skills that no agent sees.
+    pub unseen: Vec<String>,
 }
 
 impl LinkReport {
     /// Whether every agent that has a folder sees every skill.
     pub fn is_complete(&self) -> bool {
-        self.conflicts.is_empty() && self.failures.is_empty()
+        self.conflicts.is_empty() && self.failures.is_empty() && self.kept.is_empty()
+    }
+
+    /// Takes in what became of skills that went, and says what made way.
+    pub(crate) fn absorb_unlinked(&mut self, unlinked: UnlinkReport) -> Vec<PathBuf> {
+        self.failures.extend(unlinked.failures);
+        self.kept.extend(unlinked.kept);
+        self.gone.extend(unlinked.removed);
+        unlinked.backups
     }
 }
 
@@ -131,9 +143,34 @@ pub struct Failure {
 #[serde(rename_all = "camelCase")]
 pub struct UnlinkReport {
     pub removed: Vec<PathBuf>,
-    /// Left alone, since someone changed it: path and what is there.
-    pub kept: Vec<(PathBuf, Found)>,
+    /// Left alone, since someone changed it.
+    pub kept: Vec<Kept>,
+    /// Where that was moved instead.
+    pub backups: Vec<PathBuf>,
     pub failures: Vec<Failure>,
+}
+
+/// What was left in an agent's folder when its skill went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    pub skill: String,
+    pub path: PathBuf,
+    /// Those that read this folder.
+    pub agents: Vec<String>,
+    pub found: Found,
+}
+
+impl std::fmt::Display for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} was changed and stays: {} is still seen by {}",
+            self.path.display(),
+            self.skill,
+            self.agents.join(", ")
+        )
+    }
 }
 
 /// Why nothing could be linked at all.
@@ -264,12 +301,13 @@ impl<'a> Linker<'a> {
         Ok(report)
     }
 
-    /// Takes skills out of every folder that they were put into, as far as nobody changed them there.
-    pub fn uninstall(&mut self, skills: &[String]) -> Result<UnlinkReport, LinkError> {
+    /// Takes skills out of every folder that they were put into, as far as nobody changed them
+    /// there; with `force` what was changed is moved to the store's backups.
+    pub fn uninstall(&mut self, skills: &[String], force: bool) -> Result<UnlinkReport, LinkError> {
         let mut report = UnlinkReport::default();
         for skill in skills {
             for placement in self.ledger.take(skill) {
-                self.remove(skill, placement, &mut report);
+                self.remove(skill, placement, force, &mut report);
             }
         }
         self.remove_empty_folders();
@@ -362,26 +400,43 @@ impl<'a> Linker<'a> {
         }
     }
 
-    fn remove(&mut self, skill: &str, placement: Placement, report: &mut UnlinkReport) {
+    fn remove(
+        &mut self,
+        skill: &str,
+        placement: Placement,
+        force: bool,
+        report: &mut UnlinkReport,
+    ) {
         let folder = placement.folder_from(&self.store);
         let path = folder.join(skill);
         let found = inspect::inspect(&path, &self.store, Some(&placement), None);
-        match found {
-            Found::Nothing => {}
-            found if found.is_ours() => match crate::fsx::remove_tree(&path) {
-                Ok(()) => report.removed.push(path),
-                Err(error) => {
-                    report.failures.push(Failure {
-                        skill: Some(skill.to_owned()),
-                        path,
-                        agents: placement.agents.clone(),
-                        reason: error.to_string(),
-                    });
-                    // Still ours, so that the next run can take it away.
-                    self.ledger.restore(skill, placement);
-                }
-            },
-            found => report.kept.push((path, found)),
+        let gone = match found {
+            Found::Nothing => return,
+            found if found.is_ours() => {
+                crate::fsx::remove_tree(&path).map(|()| report.removed.push(path.clone()))
+            }
+            _ if force => {
+                place::back_up(&self.store, skill, &path).map(|backup| report.backups.push(backup))
+            }
+            found => {
+                report.kept.push(Kept {
+                    skill: skill.to_owned(),
+                    path,
+                    agents: placement.agents.clone(),
+                    found,
+                });
+                return;
+            }
+        };
+        if let Err(error) = gone {
+            report.failures.push(Failure {
+                skill: Some(skill.to_owned()),
+                path,
+                agents: placement.agents.clone(),
+                reason: error.to_string(),
+            });
+            // Still ours, so that the next run can take it away.
+            self.ledger.restore(skill, placement);
         }
     }
 

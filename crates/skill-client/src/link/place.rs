@@ -98,7 +98,7 @@ impl Job<'_> {
                 self.put(Change::Adopted)
             }
             _ if self.options.force => {
-                let backup = self.back_up()?;
+                let backup = back_up(self.store, &self.skill.name, &self.path())?;
                 self.put(Change::Replaced(backup))
             }
             _ => Ok(Outcome::Conflict(found)),
@@ -161,25 +161,25 @@ impl Job<'_> {
             .unwrap_or_else(|| self.skill.folder.clone());
         symlink(&target, at)
     }
+}
 
-    fn back_up(&self) -> Result<PathBuf, FsError> {
-        let backups = self.store.join(BACKUP_DIR);
-        fs::create_dir_all(&backups).at("create", &backups)?;
-        let free = (1u32..)
-            .map(|number| backups.join(format!("{}.{number}", self.skill.name)))
-            .find(|path| path.symlink_metadata().is_err());
-        let backup = free.unwrap_or_else(|| backups.join(&self.skill.name));
-        let path = self.path();
-        match fs::rename(&path, &backup) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                copy_tree(&path, &backup)?;
-                remove_tree(&path)?;
-            }
-            Err(error) => return Err(error).at("move away", &path),
+/// Moves what is at `path` to the store's backups, and says where it is now.
+pub(super) fn back_up(store: &Path, skill: &str, path: &Path) -> Result<PathBuf, FsError> {
+    let backups = store.join(BACKUP_DIR);
+    fs::create_dir_all(&backups).at("create", &backups)?;
+    let free = (1u32..)
+        .map(|number| backups.join(format!("{skill}.{number}")))
+        .find(|path| path.symlink_metadata().is_err());
+    let backup = free.unwrap_or_else(|| backups.join(skill));
+    match fs::rename(path, &backup) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy_tree(path, &backup)?;
+            remove_tree(path)?;
         }
-        Ok(backup)
+        Err(error) => return Err(error).at("move away", path),
     }
+    Ok(backup)
 }
 
 fn placed_link(change: Change) -> Outcome {

@@ -83,6 +83,8 @@ pub enum Fact {
         /// Newest first, at most five.
         available: Vec<Version>,
         left_out: Vec<String>,
+        /// Some would fit, and all of those were yanked.
+        withdrawn: bool,
     },
     /// A version that needs another version of itself.
     NeedsOtherSelf {
@@ -196,6 +198,7 @@ impl fmt::Display for Fact {
                 range,
                 available,
                 left_out,
+                ..
             } => write!(
                 f,
                 "no version of {skill} fits {range} ({})",
@@ -240,11 +243,21 @@ fn conflict_help(advice: &[Advice], facts: &[Fact]) -> String {
     if !tried.is_empty() {
         return format!("any one of these works: {}", tried.join("; or "));
     }
+    if let Some(help) = missing_help(facts) {
+        return help;
+    }
     let needed = facts.iter().find_map(|fact| match fact {
         Fact::Needs {
             needs, overridden, ..
-        } => Some((needs, *overridden)),
+        } if *overridden || ranges_of(facts, needs).len() > 1 => Some((needs, *overridden)),
         _ => None,
+    });
+    // What nothing else asks for has no version that fits the one range.
+    let needed = needed.or_else(|| {
+        facts.iter().find_map(|fact| match fact {
+            Fact::NoVersion { skill, .. } => Some((skill, false)),
+            _ => None,
+        })
     });
     match needed {
         Some((needed, true)) => {
@@ -256,6 +269,55 @@ fn conflict_help(advice: &[Advice], facts: &[Fact]) -> String {
         ),
         None => "relax one of the requirements".into(),
     }
+}
+
+/// A dependency that cannot be had at all is no matter of ranges.
+fn missing_help(facts: &[Fact]) -> Option<String> {
+    let requirer = |missing: &SkillName| {
+        facts.iter().find_map(|fact| match fact {
+            Fact::Needs { skill, needs, .. } if needs == missing => Some(skill),
+            _ => None,
+        })
+    };
+    facts.iter().find_map(|fact| match fact {
+        Fact::Unknown { skill, .. } => {
+            let by = requirer(skill)?;
+            Some(format!(
+                "{by} needs {skill}, which this registry does not have: tell the publisher of {by}, or \
+                 install {skill} from where it is first (--registry NAME, a folder, an archive or a git URL)"
+            ))
+        }
+        Fact::NoVersion {
+            skill,
+            range,
+            available,
+            withdrawn: true,
+            ..
+        } => {
+            let by = requirer(skill)?;
+            let others = match available.is_empty() {
+                true => String::new(),
+                false => format!(
+                    "; if {by} works with another version of it, set that under [overrides] in skills.toml"
+                ),
+            };
+            Some(format!(
+                "every version of {skill} that fits {range} was withdrawn: ask the publisher of {by} \
+                 for a version that needs another one{others}"
+            ))
+        }
+        _ => None,
+    })
+}
+
+/// What is asked of a skill, by whomever.
+fn ranges_of(facts: &[Fact], name: &SkillName) -> BTreeSet<String> {
+    let asked = facts.iter().filter_map(|fact| match fact {
+        Fact::Asked { skill, range, .. } if skill == name => Some(range.to_string()),
+        Fact::Needs { needs, range, .. } if needs == name => Some(range.to_string()),
+        _ => None,
+    });
+    asked.collect()
 }
 
 fn no_version_help(available: &[Version], left_out: &[String]) -> String {
@@ -341,6 +403,16 @@ fn left_out(package: &Package, range: &Range) -> Vec<String> {
         ));
     }
     reasons
+}
+
+/// Whether all versions that `range` allows were yanked, and there are such.
+fn is_withdrawn(package: &Package, range: &Range) -> bool {
+    let mut fitting = package
+        .excluded
+        .iter()
+        .filter(|(release, _)| range.matches(&release.version))
+        .peekable();
+    fitting.peek().is_some() && fitting.all(|(_, why)| matches!(why, Exclusion::Yanked { .. }))
 }
 
 pub(super) fn conflict(universe: &Universe<'_>, tree: &Tree) -> ResolveError {
@@ -449,6 +521,7 @@ fn needs(universe: &Universe<'_>, by: PackageId, positions: &Releases, id: Packa
                 skill: needed.name.clone(),
                 available: newest(needed),
                 left_out: left_out(needed, &range),
+                withdrawn: is_withdrawn(needed, &range),
                 range,
             }),
             _ => {}

@@ -56,6 +56,8 @@ pub enum SourceError {
     /// The part after `@`.
     #[error("`{range}` is not a version or a range: {source}")]
     Range {
+        /// The part before `@`.
+        name: String,
         /// The part after `@`.
         range: String,
         #[source]
@@ -66,6 +68,8 @@ pub enum SourceError {
     NoSuchPath {
         /// Absolute.
         path: PathBuf,
+        /// `OWNER/REPOSITORY`, if that is what was typed.
+        repository: Option<String>,
     },
     /// A file that does not end as an archive does.
     #[error("`{}` is neither a folder nor an archive", .path.display())]
@@ -102,12 +106,31 @@ impl Explain for SourceError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Range { source, .. } => return source.help(),
+            Self::Range {
+                name,
+                range,
+                source,
+            } => match plain_range(range) {
+                Some(plain) => format!("write {name}@{plain}"),
+                None => return source.help(),
+            },
+            Self::NoSuchPath {
+                repository: Some(repository),
+                ..
+            } => format!(
+                "if that is a repository on GitHub: skills install https://github.com/{repository}"
+            ),
             Self::NotAnArchive { .. } => {
                 format!("an archive ends in {}", ARCHIVE_ENDINGS.join(", "))
             }
             Self::NoSuchPath { .. } => {
                 "check the path; a skill of a registry is named without slashes".into()
+            }
+            Self::Url { url, .. } if registry_page(url).is_some() => {
+                return registry_page_help(url);
+            }
+            Self::Name { text, .. } if pinned_otherwise(text).is_some() => {
+                return pinned_otherwise(text).map(|spec| format!("write {spec}"));
             }
             Self::Url { .. } => {
                 "write https://HOST/PATH, ssh://HOST/PATH, git@HOST:PATH or file:///PATH, \
@@ -137,7 +160,13 @@ impl SkillSource {
             return Ok(git.into_local_archive().map_or_else(Self::Git, Self::File));
         }
         if looks_like_path(text) {
-            return Self::from_path(&cwd.join(text));
+            return Self::from_path(&cwd.join(text)).map_err(|error| match error {
+                SourceError::NoSuchPath { path, .. } => SourceError::NoSuchPath {
+                    path,
+                    repository: is_repository(text).then(|| text.to_owned()),
+                },
+                error => error,
+            });
         }
         match parse_name(text) {
             Ok(source) => Ok(source),
@@ -153,6 +182,7 @@ impl SkillSource {
         } else if !path.exists() {
             Err(SourceError::NoSuchPath {
                 path: path.to_owned(),
+                repository: None,
             })
         } else if is_archive_name(path) {
             Ok(Self::File(path.to_owned()))
@@ -180,6 +210,64 @@ impl fmt::Display for SkillSource {
     }
 }
 
+/// `OWNER/REPOSITORY`, as other installers take it for GitHub.
+fn is_repository(text: &str) -> bool {
+    let plain = |part: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !part.is_empty() && !part.starts_with('.') && part.chars().all(is_plain)
+    };
+    text.split_once('/')
+        .is_some_and(|(owner, repository)| plain(owner) && plain(repository))
+        && !is_archive_name(Path::new(text))
+}
+
+/// `v1.0.0` and `==1.0.0`, without what stands before the version.
+fn plain_range(text: &str) -> Option<&str> {
+    let plain = text.trim_start_matches(['v', 'V', '=', ' ']);
+    (plain != text && plain.parse::<Range>().is_ok()).then_some(plain)
+}
+
+/// `NAME==1.0.0` and the like, as it is written here.
+fn pinned_otherwise(text: &str) -> Option<String> {
+    let at = text.find(['=', '<', '>', '~', '^'])?;
+    let (name, range) = text.split_at(at);
+    let name: SkillName = name.trim().trim_end_matches('@').parse().ok()?;
+    let range = range.trim();
+    let range = plain_range(range).unwrap_or(range);
+    range.parse::<Range>().ok()?;
+    Some(format!("{name}@{range}"))
+}
+
+/// The registry and the skill of a registry's own page or archive: `/skills/NAME`,
+/// `/packages/NAME-VERSION.spm`.
+fn registry_page(url: &str) -> Option<(String, SkillName)> {
+    let parsed = url::Url::parse(url).ok()?;
+    let path = parsed.path().trim_end_matches('/');
+    let (base, last) = path.rsplit_once('/')?;
+    let (base, name) = match base.rsplit_once('/')? {
+        (base, "skills") => (base, last),
+        (base, _) if last.ends_with(".spm") => {
+            let stem = last.trim_end_matches(".spm");
+            let version = stem
+                .match_indices('-')
+                .find(|(at, _)| stem[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
+            (base, version.map_or(stem, |(at, _)| &stem[..at]))
+        }
+        _ => return None,
+    };
+    let origin = parsed.origin().ascii_serialization();
+    let base = base.trim_end_matches("/api/v1");
+    Some((format!("{origin}{base}"), name.parse().ok()?))
+}
+
+/// What to write instead of the address of a registry's page.
+pub(crate) fn registry_page_help(url: &str) -> Option<String> {
+    let (registry, name) = registry_page(url)?;
+    Some(format!(
+        "if that is a skill registry: skills install {name} --registry {registry}"
+    ))
+}
+
 fn looks_like_path(text: &str) -> bool {
     text.contains('/') || text == "." || text == ".." || is_archive_name(Path::new(text))
 }
@@ -194,16 +282,17 @@ fn is_archive_name(path: &Path) -> bool {
 }
 
 fn parse_name(text: &str) -> Result<SkillSource, SourceError> {
-    let (name, range) = match text.split_once('@') {
+    let (before, range) = match text.split_once('@') {
         Some((name, range)) => (name, Some(range)),
         None => (text, None),
     };
-    let name = name.parse().map_err(|source| SourceError::Name {
+    let name = before.parse().map_err(|source| SourceError::Name {
         text: text.to_owned(),
         source,
     })?;
     let range = match range {
         Some(range) => range.parse().map_err(|source| SourceError::Range {
+            name: before.to_owned(),
             range: range.to_owned(),
             source,
         })?,
@@ -252,6 +341,32 @@ mod tests {
                 shown
             );
         }
+    }
+
+    #[test]
+    fn what_other_installers_take_is_led_to_the_right_form() {
+        for (text, help) in [
+            (
+                "vercel-labs/agent-skills",
+                "skills install https://github.com/vercel-labs/agent-skills",
+            ),
+            ("csv@v1.0.0", "write csv@1.0.0"),
+            ("csv==1.0.0", "write csv@1.0.0"),
+            (
+                "http://hub.example.org/skills/csv",
+                "skills install csv --registry http://hub.example.org",
+            ),
+            (
+                "http://hub.example.org/packages/csv-tool-1.0.0.spm",
+                "skills install csv-tool --registry http://hub.example.org",
+            ),
+        ] {
+            let error = parse(text).expect_err(text);
+            let said = error.help().expect("help");
+            assert!(said.contains(help), "{text}: {said}");
+        }
+        let missing = parse("./a/b").expect_err("a path").help().expect("help");
+        assert!(!missing.contains("github"), "{missing}");
     }
 
     #[test]

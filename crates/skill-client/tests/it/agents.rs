@@ -102,7 +102,7 @@ fn a_link_is_relative_and_survives_a_move_of_the_project() {
     let roots = Roots::new("/nowhere").with_project(&moved);
     let mut linker = Linker::open(&moved.join(".skills"), &roots, Scope::Project).expect("a store");
     assert_eq!(linker.agents_of("a"), ["claude-code"]);
-    let report = linker.uninstall(&["a".into()]).expect("unlinked");
+    let report = linker.uninstall(&["a".into()], false).expect("unlinked");
     assert_eq!(report.removed, [moved.join(".claude/skills/a")]);
     assert!(
         !moved.join(".claude").exists(),
@@ -154,7 +154,7 @@ fn all_agents_are_served_with_one_link_per_folder() {
             .all(|placed| placed.change == Change::Unchanged)
     );
     let names: Vec<String> = skills.iter().map(|skill| skill.name.clone()).collect();
-    let removed = project.linker().uninstall(&names).expect("unlinked");
+    let removed = project.linker().uninstall(&names, false).expect("unlinked");
     assert_eq!(removed.removed.len(), report.placed.len());
     let left: Vec<_> = fs::read_dir(&project.root)
         .expect("list")
@@ -302,12 +302,29 @@ fn a_changed_copy_is_kept_by_update_and_uninstall() {
     assert_eq!(report.conflicts[0].found, Found::ChangedCopy);
     assert_eq!(fs::read_to_string(&edited).expect("kept"), "my own notes");
 
-    let removed = project.linker().uninstall(&["a".into()]).expect("unlinked");
-    assert_eq!(
-        removed.kept,
-        [(project.path(".goose/skills/a"), Found::ChangedCopy)]
-    );
+    let removed = project
+        .linker()
+        .uninstall(&["a".into()], false)
+        .expect("unlinked");
+    let kept = &removed.kept[0];
+    assert_eq!(kept.path, project.path(".goose/skills/a"));
+    assert_eq!(kept.found, Found::ChangedCopy);
+    assert_eq!(kept.agents, ["goose"]);
     assert!(edited.is_file());
+}
+
+#[test]
+fn a_changed_copy_is_saved_aside_by_a_forced_uninstall() {
+    let project = Project::new();
+    project.install(&[project.store("a", "1.0.0")], &["goose"], COPY);
+    let edited = project.path(".goose/skills/a/SKILL.md");
+    fs::write(&edited, "my own notes").expect("write");
+    let removed = project.linker().uninstall(&["a".into()], true);
+    let removed = removed.expect("unlinked");
+    assert_eq!((removed.kept, removed.failures), (vec![], vec![]));
+    let saved = removed.backups[0].join("SKILL.md");
+    assert_eq!(fs::read_to_string(saved).expect("saved"), "my own notes");
+    assert!(!edited.exists());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Registries that are busy, slow, broken or lying.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use skill_client::api::{Client, ClientOptions, SearchQuery};
+use skill_client::http::OnRetry;
 use skill_client::{Config, Registry};
 use skill_format::{Explain as _, Fault};
 use wiremock::matchers::{header, method, path};
@@ -142,7 +144,11 @@ async fn silence_ends_with_a_time_out() {
         ..ClientOptions::default()
     };
     options.http.idle_timeout = Duration::from_millis(50);
-    options.http.retry.retries_max = 1;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hears = told.clone();
+    options.http.on_retry = Some(OnRetry::new(move |why| {
+        hears.lock().expect("no panic").push(why.to_owned());
+    }));
     let error = Client::new(registry(&server.url), options)
         .skill(&name("alpha"))
         .await
@@ -151,7 +157,13 @@ async fn silence_ends_with_a_time_out() {
         (error.code(), error.fault()),
         ("timed-out", Fault::Unavailable)
     );
+    assert!(error.to_string().ends_with("s in all)"), "{error}");
+    // Nobody waits for four time-outs.
     assert_eq!(server.requests().len(), 2);
+    let told = told.lock().expect("no panic").clone();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("did not answer within"), "{told:?}");
+    assert!(told[0].ends_with("; trying again"), "{told:?}");
 }
 
 #[tokio::test]

@@ -398,7 +398,24 @@ fn two_skills_that_disagree_about_a_third_are_named() {
       - no version of c fits ^3 (available: 2.0.0, 1.0.0)
     ");
     let help = error.help().expect("advice");
+    assert!(help.contains("another version of c,"), "{help}");
     assert!(help.contains("[overrides]"), "{help}");
+}
+
+#[test]
+fn a_dependency_that_cannot_be_had_is_not_called_a_conflict_of_ranges() {
+    let mut world = World::new(&["a 1.0.0: nowhere ^1", "b 1.0.0: c ^1", "c 1.0.0", "c 2.0.0"]);
+    let help = world.error(&request(&["a"])).help().expect("advice");
+    assert!(
+        help.contains("a needs nowhere, which this registry does not have"),
+        "{help}"
+    );
+    world.change("c", "1.0.0", |release| release.yanked = true);
+    let help = world.error(&request(&["b"])).help().expect("advice");
+    assert!(
+        help.contains("every version of c that fits ^1 was withdrawn"),
+        "{help}"
+    );
 }
 
 #[test]

@@ -94,6 +94,7 @@ pub struct AgentArgs {
 /// Install skills, with what they depend on. In a project they are saved to skills.toml and
 /// skills.lock; without names, what skills.toml asks for is installed.
 #[derive(Debug, Args)]
+#[command(visible_aliases = ["add", "i"])]
 pub struct InstallArgs {
     /// NAME[@RANGE], a folder, a .spm file, or a git URL[#ref[:path]]
     /// [default: what skills.toml asks for]
@@ -142,10 +143,12 @@ pub struct InstallArgs {
 
 /// Remove installed skills, and their links in the agents' folders.
 #[derive(Debug, Args)]
+#[command(visible_aliases = ["remove", "rm"])]
 pub struct UninstallArgs {
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-    /// Remove even if another installed skill depends on it
+    /// Remove even if another installed skill depends on it; move aside what was changed in agents'
+    /// folders
     #[arg(long)]
     pub force: bool,
     /// In a project: do not write skills.toml and skills.lock
@@ -153,8 +156,13 @@ pub struct UninstallArgs {
     pub no_save: bool,
 }
 
-/// Update installed skills to the newest version that their ranges allow. Local edits are kept or reported.
+/// Update installed skills to the newest version that their ranges allow, each from where it came.
+/// Local edits are kept or reported.
+///
+/// Without names, a skill that cannot be updated does not stop the others; the exit code is 1 then.
+/// With --registry and without names, what came from that registry is updated.
 #[derive(Debug, Args)]
+#[command(visible_alias = "upgrade")]
 pub struct UpdateArgs {
     /// Skills to update [default: all]
     #[arg(value_name = "NAME")]
@@ -213,6 +221,7 @@ pub struct OutdatedArgs {
 
 /// List installed skills.
 #[derive(Debug, Args)]
+#[command(visible_alias = "ls")]
 pub struct ListArgs {
     /// Also show where each one came from and which agents see it
     #[arg(long)]

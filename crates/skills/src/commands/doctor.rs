@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use skill_client::agents::AgentTable;
+use skill_client::config::DEFAULT_REGISTRY_URL;
 use skill_client::doctor::{Doctor, Examination, Mended, Symptom};
 use skill_client::{Cache, Client, Clock, Paths, Store, SystemClock};
 use skill_format::{Diagnostic, Severity};
@@ -24,6 +25,7 @@ pub fn run(args: &DoctorArgs, context: &Context) -> Result<(), Failure> {
         table: AgentTable::builtin(),
         scope: installing::agent_scope(paths),
         keyring: &Keyring::open(paths.keyring_dir()),
+        pins_file: &paths.pins_file(),
         config_file: &paths.config_file(),
         variable: &|name| context.env_os(name),
         clients: &clients,
@@ -79,8 +81,15 @@ fn clients(
         return (Vec::new(), None);
     }
     let index = store.index().unwrap_or_default();
+    // Everybody has the built-in one; who has made another the default need not run it.
+    let is_idle = |registry: &skill_client::Registry| {
+        registry.url.as_str() == DEFAULT_REGISTRY_URL
+            && config.default_name().ok() != registry.name.as_deref()
+            && config.credentials(&registry.url).is_none()
+    };
     let configured = config
         .registries()
+        .filter(|registry| !is_idle(registry))
         .map(|registry| registry.url.as_str().to_owned());
     let installed = index
         .skills()
@@ -104,11 +113,8 @@ fn show_mended(mended: &Mended, printer: &Printer) {
     for path in mended.unlinked.removed.iter().chain(&mended.removed) {
         printer.done("Removed", path.display().to_string());
     }
-    for (path, found) in &mended.unlinked.kept {
-        printer.warn(format!(
-            "{} was left as it is: it is {found}",
-            path.display()
-        ));
+    for kept in &mended.unlinked.kept {
+        printer.warn(format!("{kept} (move or delete it)"));
     }
     for file in &mended.made_private {
         printer.done(

@@ -39,14 +39,25 @@ fn named(args: &InstallArgs, context: &Context) -> Result<(), Failure> {
         request = workspace.request(&config, &kit.store.index()?, Renew::Nothing, false)?;
         request.spare_roots = true;
         if context.registry_flag(&args.registry).is_some() {
-            keep_registries(&mut request, &wanted, workspace, &kit, context)?;
+            keep_registries(&mut request, workspace, context)?;
         }
     }
-    let of_project: Vec<SkillName> = request.wanted.iter().filter_map(installed_name).collect();
+    if context.registry_flag(&args.registry).is_some() {
+        for name in wanted.iter().filter_map(Wanted::installed_name) {
+            let registry = kit.registry().to_owned();
+            request.registries.insert(name.clone(), registry);
+        }
+    }
+    let of_project: Vec<SkillName> = request
+        .wanted
+        .iter()
+        .filter_map(|wanted| wanted.installed_name().cloned())
+        .collect();
     request.wanted.extend(wanted.iter().cloned());
     let outcome = install(&mut request, &kit, workspace, args, context)
         .map_err(|failure| or_folder(failure, args, context))?;
     installing::report(&outcome, &context.printer);
+    installing::note_unseen(&outcome, &context.printer);
     match &mut pinned {
         Some(pinned) if !args.no_save && !outcome.dry_run => {
             let registry = context
@@ -81,6 +92,7 @@ fn project(args: &InstallArgs, context: &Context) -> Result<(), Failure> {
     let mut request = workspace.request(&context.config()?, &index, Renew::Nothing, true)?;
     let outcome = install(&mut request, &kit, Some(workspace), args, context)?;
     installing::report(&outcome, &context.printer);
+    installing::note_unseen(&outcome, &context.printer);
     let mut changes = Vec::new();
     if !outcome.dry_run && !args.no_save {
         let lock = pinned.workspace.lock_of(&outcome);
@@ -110,6 +122,7 @@ fn frozen(args: &InstallArgs, context: &Context) -> Result<(), Failure> {
         })?;
     let outcome = install(&mut request, &kit, Some(&workspace), args, context)?;
     installing::report(&outcome, &context.printer);
+    installing::note_unseen(&outcome, &context.printer);
     pinning::note_extras(&workspace, &kit.store.index()?, context);
     context.printer.document(&outcome);
     installing::verdict(&outcome)
@@ -213,14 +226,9 @@ fn wished_range<'w>(workspace: &'w Workspace, installed: &SkillName) -> Option<&
 /// `--registry` is about what was named: the rest of the project stays with its own.
 fn keep_registries(
     request: &mut InstallRequest,
-    wanted: &[Wanted],
     workspace: &Workspace,
-    kit: &Kit,
     context: &Context,
 ) -> Result<(), Failure> {
-    for name in wanted.iter().filter_map(installed_name) {
-        request.registries.insert(name, kit.registry().to_owned());
-    }
     let config = context.config()?;
     let usual = match workspace.default_registry(&config)? {
         Some(registry) => registry,
@@ -236,15 +244,6 @@ fn keep_registries(
         }
     }
     Ok(())
-}
-
-/// The name that something will be installed under, where that is known beforehand.
-fn installed_name(wanted: &Wanted) -> Option<SkillName> {
-    let own = match &wanted.source {
-        SkillSource::Registry { name, .. } => Some(name),
-        _ => wanted.only.as_ref(),
-    };
-    wanted.alias.as_ref().or(own).cloned()
 }
 
 /// The project's own name for a registry, else its address: a name that only this person has
@@ -298,9 +297,7 @@ impl Asked<'_> {
     /// The range to save: what was said, or what the project says already.
     fn range(&self, installed: &SkillName) -> Option<Range> {
         self.wanted.iter().find_map(|wanted| match &wanted.source {
-            SkillSource::Registry { range, .. }
-                if installed_name(wanted).as_ref() == Some(installed) =>
-            {
+            SkillSource::Registry { range, .. } if wanted.installed_name() == Some(installed) => {
                 Some(range.clone())
             }
             _ => None,

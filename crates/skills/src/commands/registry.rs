@@ -37,6 +37,10 @@ pub fn run(args: &RegistryArgs, context: &Context) -> Result<(), Failure> {
 
 fn add(name: &str, url: &str, default: bool, context: &Context) -> Result<(), Failure> {
     let url: RegistryUrl = url.parse()?;
+    let before = context.config()?;
+    let before = before
+        .registries()
+        .find(|registry| registry.name.as_deref() == Some(name));
     context.config_file().update(|config| {
         config.add_registry(name, url.clone())?;
         if default {
@@ -45,9 +49,14 @@ fn add(name: &str, url: &str, default: bool, context: &Context) -> Result<(), Fa
             Ok(())
         }
     })?;
+    let (verb, was) = match before {
+        Some(registry) if registry.url != url => ("Changed", format!(" (was {})", registry.url)),
+        Some(_) => ("Unchanged", String::new()),
+        None => ("Added", String::new()),
+    };
     context
         .printer
-        .done("Added", format!("registry {name} at {url}"));
+        .done(verb, format!("registry {name} at {url}{was}"));
     list_as_document(context)
 }
 

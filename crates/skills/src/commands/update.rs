@@ -26,6 +26,9 @@ pub fn run(args: &UpdateArgs, context: &Context) -> Result<(), Failure> {
         Some(workspace) => of_project(workspace, &index, &names, args, &context.config()?)?,
         None => InstallRequest::update(&index, &names, args.latest)?,
     };
+    if context.registry_flag(&args.registry).is_some() {
+        turn_to(&mut request, &names, &index, kit.registry());
+    }
     request.force = args.force;
     request.dry_run = args.dry_run;
     request.allow_unsigned |= args.allow_unsigned;
@@ -103,6 +106,26 @@ fn of_project(
         let others = InstallRequest::update(index, &beside, args.latest)?;
         request.wanted.extend(others.wanted);
         request.update.extend(others.update);
+        request.registries.extend(others.registries);
+        request.held.extend(others.held);
     }
+    request.unnamed = names.is_empty();
     Ok(request)
+}
+
+/// `--registry`: what was named is looked for there; without names, what came from there is meant.
+fn turn_to(request: &mut InstallRequest, names: &[SkillName], index: &Index, registry: &str) {
+    if !names.is_empty() {
+        request.registries.retain(|name, _| !names.contains(name));
+        return;
+    }
+    let is_from_there = |name: &SkillName| {
+        let installed = index.get(name);
+        installed.is_none_or(|skill| skill.source.registry() == Some(registry))
+    };
+    request.update.retain(is_from_there);
+    request
+        .wanted
+        .retain(|wanted| wanted.installed_name().is_none_or(is_from_there));
+    request.held.retain(|held| is_from_there(&held.name));
 }

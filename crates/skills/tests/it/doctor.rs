@@ -438,3 +438,59 @@ fn a_registry_that_does_not_answer_is_told() {
         "{registries}"
     );
 }
+
+#[test]
+fn broken_pins_and_exposed_secret_keys_are_found() {
+    let patient = Patient::new();
+    patient
+        .sandbox
+        .run(&["key", "generate", "ann", "--no-passphrase"])
+        .ok();
+    assert_eq!(patient.problems(), [""; 0]);
+    let secret = patient.home(".skills/.keyring/secret");
+    let key = std::fs::read_dir(&secret)
+        .expect("a folder")
+        .next()
+        .expect("a key")
+        .expect("an entry")
+        .path();
+    let mode = |path: &Path, mode: u32| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, permissions).expect("changed");
+    };
+    mode(&secret, 0o755);
+    mode(&key, 0o644);
+    assert_eq!(patient.problems(), ["key-exposed", "key-exposed"]);
+    patient.is_mended();
+    let left = |path: &Path| path.metadata().expect("there").permissions().mode() & 0o777;
+    assert_eq!((left(&secret), left(&key)), (0o700, 0o600));
+
+    let pins = patient.home(".skills/pins.json");
+    std::fs::write(&pins, "{").expect("written");
+    assert_eq!(patient.problems(), ["pins-unreadable"]);
+    let ran = patient.doctor(&["--fix"]);
+    assert_eq!(ran.code(), 1, "it is nobody's to throw away");
+    assert_eq!(std::fs::read_to_string(&pins).expect("there"), "{");
+}
+
+#[test]
+fn the_built_in_registry_is_not_asked_once_another_is_the_default() {
+    let patient = Patient::new();
+    let asked = || {
+        let ran = patient.sandbox.run(&["doctor", "--json"]);
+        let document = ran.json();
+        let registries = document["registries"]
+            .as_array()
+            .expect("registries")
+            .clone();
+        let name = |registry: serde_json::Value| registry["registry"].as_str().map(str::to_owned);
+        let asked: Vec<String> = registries.into_iter().filter_map(name).collect();
+        asked
+    };
+    assert_eq!(asked(), ["http://127.0.0.1:18801"]);
+    patient
+        .sandbox
+        .run(&["registry", "add", "own", "http://127.0.0.1:9", "--default"])
+        .ok();
+    assert_eq!(asked(), ["http://127.0.0.1:9"]);
+}

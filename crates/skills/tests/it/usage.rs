@@ -136,3 +136,16 @@ fn what_is_absurdly_long_is_not_repeated_in_full() {
     assert_eq!(ran.code(), 2);
     assert!(ran.stderr().len() < 30_000, "{}", ran.stderr().len());
 }
+
+#[test]
+fn verbs_answer_to_the_names_that_other_tools_gave_them() {
+    let sandbox = Sandbox::new();
+    sandbox.skill("notes");
+    sandbox.run(&["add", "./notes"]).ok();
+    sandbox.run(&["i", "./notes"]).ok();
+    let list = sandbox.run(&["ls"]).ok();
+    assert!(list.stdout().contains("notes"), "{}", list.snapshot());
+    sandbox.run(&["upgrade"]).ok();
+    sandbox.run(&["rm", "notes"]).ok();
+    assert_eq!(sandbox.run(&["remove", "notes"]).code(), 1);
+}
