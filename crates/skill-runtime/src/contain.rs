@@ -31,8 +31,11 @@ pub type Packages<'a> = &'a dyn Fn(&Needs, &OsStr) -> Result<Option<Environment>
 pub struct Rules<'a> {
     /// Reads the caller's environment: a skill sees those variables that it declares.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// The folder that the agent works in, to which permissions are relative; absolute.
-    pub cwd: &'a Path,
+    /// The folder that the agent works in, to which permissions are relative; absolute. Without one no skill
+    /// is granted any files but its own, whatever it asks for.
+    pub cwd: Option<&'a Path>,
+    /// Files and folders, absolute, that no skill may change whatever it is granted, such as the others.
+    pub protected: &'a [PathBuf],
     /// Grant the whole network, whatever a skill declares.
     pub allow_network: bool,
     /// Where Python packages come from.
@@ -139,6 +142,7 @@ impl Contained {
         let mut grants =
             permissions::grants(&manifest.permissions, rules.cwd, rules.allow_network)?;
         grants.read.extend(packages.iter().flat_map(to_show));
+        grants.protected.extend_from_slice(rules.protected);
         // The warm interpreter is to run no code of anybody's before it forks.
         let may_be_warm = packages
             .as_ref()

@@ -203,7 +203,8 @@ fn prepare(folder: &Path, way: &Way<'_>, is_changed: bool) -> Result<Loaded, Not
     let scripts: Vec<String> = entries.iter().map(|entry| entry.path.clone()).collect();
     let rules = Rules {
         variable: &*surroundings.variable,
-        cwd: &surroundings.cwd,
+        cwd: Some(&surroundings.cwd),
+        protected: &[],
         allow_network: surroundings.allow_network,
         packages: &|needs, search| way.preparer.ask(needs, search, is_changed),
     };

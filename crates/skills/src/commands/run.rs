@@ -123,7 +123,8 @@ impl Ready {
         if args.sandbox != SandboxMode::Off || entry.is_module() {
             let rules = Rules {
                 variable: &variable,
-                cwd: context.cwd(),
+                cwd: Some(context.cwd()),
+                protected: &[],
                 allow_network: args.allow_network,
                 packages: &|needs, search| packages.ensure(needs, search).map_err(Arc::new),
             };
