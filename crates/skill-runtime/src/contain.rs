@@ -34,12 +34,19 @@ pub struct Rules<'a> {
     /// The folder that the agent works in, to which permissions are relative; absolute. Without one no skill
     /// is granted any files but its own, whatever it asks for.
     pub cwd: Option<&'a Path>,
-    /// Files and folders, absolute, that no skill may change whatever it is granted, such as the others.
-    pub protected: &'a [PathBuf],
     /// Grant the whole network, whatever a skill declares.
     pub allow_network: bool,
     /// Where Python packages come from.
     pub packages: Packages<'a>,
+}
+
+/// What lies around a skill when it is run; absolute.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Neighbours<'a> {
+    /// Folders that it may read as well, such as those of the skills that it depends on.
+    pub beside: &'a [PathBuf],
+    /// Files and folders that it may not change whatever it is granted, such as other skills.
+    pub protected: &'a [PathBuf],
 }
 
 /// Why an entry point cannot be made ready.
@@ -142,7 +149,6 @@ impl Contained {
         let mut grants =
             permissions::grants(&manifest.permissions, rules.cwd, rules.allow_network)?;
         grants.read.extend(packages.iter().flat_map(to_show));
-        grants.protected.extend_from_slice(rules.protected);
         // The warm interpreter is to run no code of anybody's before it forks.
         let may_be_warm = packages
             .as_ref()
@@ -163,6 +169,13 @@ impl Contained {
         self.packages.as_ref().map(Environment::record)
     }
 
+    /// The folder that its Python packages are in, with those of others.
+    #[cfg(feature = "mesh")]
+    pub(crate) fn packages_folder(&self) -> Option<&Path> {
+        let [folder, _] = self.packages.as_ref()?.folders();
+        folder.parent()
+    }
+
     /// Which entry point this is.
     pub fn entry(&self) -> &EntryPoint {
         self.prepared.entry()
@@ -174,7 +187,6 @@ impl Contained {
     }
 
     /// The work of one run that a program makes before it ends: nothing is kept warm for a next one.
-    /// `beside` are folders that it may read as well, such as those of the skills that it depends on.
     ///
     /// # Errors
     /// Where the input is not what the entry point takes.
@@ -182,9 +194,9 @@ impl Contained {
         &self,
         input: Vec<u8>,
         timeout: Duration,
-        beside: &[PathBuf],
+        around: Neighbours<'_>,
     ) -> Result<Work, RunError> {
-        self.work(input, timeout, beside, None)
+        self.work(input, timeout, around, None)
     }
 
     /// The work of one of many runs, by a warm interpreter where there can be one.
@@ -195,9 +207,9 @@ impl Contained {
         &self,
         input: Vec<u8>,
         timeout: Duration,
-        beside: &[PathBuf],
+        around: Neighbours<'_>,
     ) -> Result<Work, RunError> {
-        self.work(input, timeout, beside, self.python.as_ref())
+        self.work(input, timeout, around, self.python.as_ref())
     }
 
     /// `warm` says what a warm interpreter is to run.
@@ -205,12 +217,12 @@ impl Contained {
         &self,
         input: Vec<u8>,
         timeout: Duration,
-        beside: &[PathBuf],
+        around: Neighbours<'_>,
         warm: Option<&(PathBuf, Vec<OsString>)>,
     ) -> Result<Work, RunError> {
         let request = self.prepared.request(input, Some(timeout))?;
         if let Some(module) = &self.module {
-            return Ok(module.work(request, &self.grants, beside));
+            return Ok(module.work(request, &self.grants, around.beside));
         }
         let mut job = Job::new(request.program, request.folder);
         job.args = request.arguments;
@@ -227,7 +239,8 @@ impl Contained {
         job.limits.cpu_seconds = request.timeout.as_secs().saturating_add(1);
         job.limits.output_bytes = OUTPUT_BYTES_MAX;
         job.grants = self.grants.clone();
-        job.grants.read.extend_from_slice(beside);
+        job.grants.read.extend_from_slice(around.beside);
+        job.grants.protected.extend_from_slice(around.protected);
         if let Some((interpreter, arguments)) = warm {
             job.program.clone_from(interpreter);
             job.args.clone_from(arguments);

@@ -112,7 +112,12 @@ impl Placing {
                 beneath::step(folder.as_fd(), part)?
             };
         }
-        bind(&source, beneath::step(folder.as_fd(), name)?.as_fd())?;
+        let target = beneath::step(folder.as_fd(), name)?;
+        if pinned && !shown.is(&target)? {
+            // What is to be kept is somewhere else by now, where nothing covers it.
+            return Err(replaced(&shown.path));
+        }
+        bind(&source, target.as_fd())?;
         beneath::step(folder.as_fd(), name)
     }
 
