@@ -110,7 +110,7 @@ pub struct Contained {
     python: Option<(PathBuf, Vec<OsString>)>,
     /// Where it is a WebAssembly module: nothing is started then.
     module: Option<Arc<Compiled>>,
-    grants: Grants,
+    grants: Box<Grants>,
     packages: Option<Environment>,
 }
 
@@ -157,7 +157,7 @@ impl Contained {
         Ok(Self {
             module,
             python: python.filter(|_| may_be_warm),
-            grants,
+            grants: Box::new(grants),
             prepared,
             packages,
         })
@@ -238,7 +238,7 @@ impl Contained {
         // A skill that computes for all of its time is not to be ended before.
         job.limits.cpu_seconds = request.timeout.as_secs().saturating_add(1);
         job.limits.output_bytes = OUTPUT_BYTES_MAX;
-        job.grants = self.grants.clone();
+        job.grants = Grants::clone(&self.grants);
         job.grants.read.extend_from_slice(around.beside);
         job.grants.protected.extend_from_slice(around.protected);
         if let Some((interpreter, arguments)) = warm {

@@ -75,7 +75,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
 /// An entry point that lacks nothing but its input.
 enum Ready {
     #[cfg(target_os = "linux")]
-    Contained(Box<Contained>),
+    Contained(Contained),
     Uncontained {
         prepared: Prepared,
         /// Held: nobody removes them meanwhile.
@@ -131,7 +131,7 @@ impl Ready {
                 packages: &|needs, search| packages.ensure(needs, search).map_err(Arc::new),
             };
             let contained = Contained::new(folder, manifest, entry, &rules)?;
-            return Ok(Self::Contained(Box::new(contained)));
+            return Ok(Self::Contained(contained));
         }
         #[cfg(not(target_os = "linux"))]
         if args.sandbox == SandboxMode::Full {

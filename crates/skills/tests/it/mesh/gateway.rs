@@ -143,7 +143,7 @@ fn a_strangers_skill_neither_sees_nor_changes_what_others_have_published() {
         "ls -A {0} ..; cat {0}/pins.json {0}/store/index.json; \
          for file in {0}/store/victim/*/scripts/run.sh ../*/*/scripts/run.sh; do \
            [ -e \"$file\" ] && echo saw $file; (echo echo changed > $file) && echo wrote $file; done; \
-         (echo x > {0}/store/new) && echo added; rm -rf {0}/store; echo over\n",
+         echo x > {0}/store/new; rm -rf {0}/store; echo over\n",
         runner.display()
     );
     let everything =
@@ -152,10 +152,11 @@ fn a_strangers_skill_neither_sees_nor_changes_what_others_have_published() {
     let (status, answer) = ask("snoop");
     assert_eq!(status, 200, "{answer}\n{}", up.log());
     let seen = answer["output"].as_str().expect("text");
-    for hidden in ["saw", "wrote", "added", "victim", "pins", "keys"] {
+    for hidden in ["saw", "wrote", "victim", "pins", "keys"] {
         assert!(!seen.contains(hidden), "{hidden}: {seen}");
     }
     assert!(seen.ends_with("over\n"), "{seen}");
+    // Below the scratch folder's path it can make what is in no other's tree.
     assert!(!runner.join("store/new").exists());
     assert_eq!(ask("victim").1["output"], "original\n");
     up.terminate();
