@@ -31,12 +31,22 @@ pub type Packages<'a> = &'a dyn Fn(&Needs, &OsStr) -> Result<Option<Environment>
 pub struct Rules<'a> {
     /// Reads the caller's environment: a skill sees those variables that it declares.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// The folder that the agent works in, to which permissions are relative; absolute.
-    pub cwd: &'a Path,
+    /// The folder that the agent works in, to which permissions are relative; absolute. Without one no skill
+    /// is granted any files but its own, whatever it asks for.
+    pub cwd: Option<&'a Path>,
     /// Grant the whole network, whatever a skill declares.
     pub allow_network: bool,
     /// Where Python packages come from.
     pub packages: Packages<'a>,
+}
+
+/// What lies around a skill when it is run; absolute.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Neighbours<'a> {
+    /// Folders that it may read as well, such as those of the skills that it depends on.
+    pub beside: &'a [PathBuf],
+    /// Files and folders that it may not change whatever it is granted, such as other skills.
+    pub protected: &'a [PathBuf],
 }
 
 /// Why an entry point cannot be made ready.
@@ -100,7 +110,7 @@ pub struct Contained {
     python: Option<(PathBuf, Vec<OsString>)>,
     /// Where it is a WebAssembly module: nothing is started then.
     module: Option<Arc<Compiled>>,
-    grants: Grants,
+    grants: Box<Grants>,
     packages: Option<Environment>,
 }
 
@@ -147,7 +157,7 @@ impl Contained {
         Ok(Self {
             module,
             python: python.filter(|_| may_be_warm),
-            grants,
+            grants: Box::new(grants),
             prepared,
             packages,
         })
@@ -157,6 +167,13 @@ impl Contained {
     #[cfg(feature = "mesh")]
     pub(crate) fn packages_record(&self) -> Option<PathBuf> {
         self.packages.as_ref().map(Environment::record)
+    }
+
+    /// The folder that its Python packages are in, with those of others.
+    #[cfg(feature = "mesh")]
+    pub(crate) fn packages_folder(&self) -> Option<&Path> {
+        let [folder, _] = self.packages.as_ref()?.folders();
+        folder.parent()
     }
 
     /// Which entry point this is.
@@ -170,7 +187,6 @@ impl Contained {
     }
 
     /// The work of one run that a program makes before it ends: nothing is kept warm for a next one.
-    /// `beside` are folders that it may read as well, such as those of the skills that it depends on.
     ///
     /// # Errors
     /// Where the input is not what the entry point takes.
@@ -178,9 +194,9 @@ impl Contained {
         &self,
         input: Vec<u8>,
         timeout: Duration,
-        beside: &[PathBuf],
+        around: Neighbours<'_>,
     ) -> Result<Work, RunError> {
-        self.work(input, timeout, beside, None)
+        self.work(input, timeout, around, None)
     }
 
     /// The work of one of many runs, by a warm interpreter where there can be one.
@@ -191,9 +207,9 @@ impl Contained {
         &self,
         input: Vec<u8>,
         timeout: Duration,
-        beside: &[PathBuf],
+        around: Neighbours<'_>,
     ) -> Result<Work, RunError> {
-        self.work(input, timeout, beside, self.python.as_ref())
+        self.work(input, timeout, around, self.python.as_ref())
     }
 
     /// `warm` says what a warm interpreter is to run.
@@ -201,12 +217,12 @@ impl Contained {
         &self,
         input: Vec<u8>,
         timeout: Duration,
-        beside: &[PathBuf],
+        around: Neighbours<'_>,
         warm: Option<&(PathBuf, Vec<OsString>)>,
     ) -> Result<Work, RunError> {
         let request = self.prepared.request(input, Some(timeout))?;
         if let Some(module) = &self.module {
-            return Ok(module.work(request, &self.grants, beside));
+            return Ok(module.work(request, &self.grants, around.beside));
         }
         let mut job = Job::new(request.program, request.folder);
         job.args = request.arguments;
@@ -222,8 +238,9 @@ impl Contained {
         // A skill that computes for all of its time is not to be ended before.
         job.limits.cpu_seconds = request.timeout.as_secs().saturating_add(1);
         job.limits.output_bytes = OUTPUT_BYTES_MAX;
-        job.grants = self.grants.clone();
-        job.grants.read.extend_from_slice(beside);
+        job.grants = Grants::clone(&self.grants);
+        job.grants.read.extend_from_slice(around.beside);
+        job.grants.protected.extend_from_slice(around.protected);
         if let Some((interpreter, arguments)) = warm {
             job.program.clone_from(interpreter);
             job.args.clone_from(arguments);

@@ -11,7 +11,7 @@ use skill_sandbox::{Chunk, Ended, Sandbox, SandboxError, Stream};
 use tokio::sync::mpsc;
 
 use crate::advice::Advice;
-use crate::contain::Contained;
+use crate::contain::{Contained, Neighbours};
 use crate::library::{Library, Member, Snapshot};
 use crate::measure::{Ending, Measured, Phase};
 use crate::work::Work;
@@ -96,7 +96,11 @@ impl SkillExecutor {
         };
         measured.chose(&member.skill, &entry.entry().name);
         let timeout = self.timeout.min(entry.timeout());
-        let job = entry.job(input.into_bytes(), timeout, &member.beside);
+        let around = Neighbours {
+            beside: &member.beside,
+            protected: &snapshot.protected,
+        };
+        let job = entry.job(input.into_bytes(), timeout, around);
         measured.end(Phase::Prepare);
         let mut job = match job {
             Ok(job) => job,

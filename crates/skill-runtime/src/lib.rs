@@ -35,7 +35,7 @@ mod work;
 
 #[cfg(feature = "mesh")]
 pub use advice::{Advice, Advised, Advisor, Described, Unadvised};
-pub use contain::{Contained, NotContained, Packages, Rules};
+pub use contain::{Contained, Neighbours, NotContained, Packages, Rules};
 #[cfg(feature = "mesh")]
 pub use executor::SkillExecutor;
 #[cfg(feature = "mesh")]

@@ -63,14 +63,14 @@ impl Compiled {
             shown_as: SKILL_SHOWN_AS.to_owned(),
             path: request.folder,
         });
-        let granted = grants.read.iter().chain(&grants.write).chain(beside);
+        let own = grants.read.iter().chain(beside);
         // As other programs see them.
         job.folders
-            .extend(granted.filter(|path| path.is_dir()).map(|path| Folder {
+            .extend(own.filter(|path| path.is_dir()).map(|path| Folder {
                 shown_as: path.to_string_lossy().into_owned(),
                 path: path.clone(),
             }));
-        Work::module(self.module.clone(), job)
+        Work::module(self.module.clone(), job, grants.below.clone())
     }
 }
 

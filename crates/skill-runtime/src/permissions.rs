@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use skill_format::{Explain, Fault, NetworkPermission, Permissions};
-use skill_sandbox::Grants;
+use skill_sandbox::{Below, Grants};
 
 /// Folders with programs that a sandboxed skill sees.
 const PROGRAM_FOLDERS: [&str; 6] = [
@@ -79,10 +79,11 @@ pub fn search_path(path: Option<OsString>) -> OsString {
     std::env::join_paths(folders).unwrap_or_default()
 }
 
-/// What `permissions` asks for, below `cwd`, the folder that the agent works in.
+/// What `permissions` asks for, below `cwd`, the folder that the agent works in; without one no files. What
+/// is in there is looked at when a job begins: others may change it until then.
 pub(crate) fn grants(
     permissions: &Permissions,
-    cwd: &Path,
+    cwd: Option<&Path>,
     allow_network: bool,
 ) -> Result<Grants, PermissionError> {
     let network = match &permissions.network {
@@ -96,25 +97,24 @@ pub(crate) fn grants(
         }
     };
     let paths = |patterns: &[String]| -> Result<Vec<PathBuf>, PermissionError> {
-        let mut found = Vec::new();
-        for pattern in patterns {
-            let path = granted_path(pattern, cwd)?;
-            // What is not there cannot be shown; the skill finds out by itself.
-            if path.exists() {
-                found.push(path);
-            }
-        }
-        Ok(found)
+        patterns.iter().map(|one| granted_path(one)).collect()
     };
+    let (read, write) = (paths(&permissions.read)?, paths(&permissions.write)?);
+    let below = cwd.map(|folder| Below {
+        folder: folder.to_owned(),
+        read,
+        write,
+    });
     Ok(Grants {
         network,
-        read: paths(&permissions.read)?,
-        write: paths(&permissions.write)?,
+        below: below.unwrap_or_default(),
+        ..Grants::default()
     })
 }
 
-/// The file or folder that a pattern names: a path, or everything below one (`data/**`).
-fn granted_path(pattern: &str, cwd: &Path) -> Result<PathBuf, PermissionError> {
+/// The file or folder of the working folder that a pattern names: a path, or everything below one
+/// (`data/**`).
+fn granted_path(pattern: &str) -> Result<PathBuf, PermissionError> {
     let refused = |why| PermissionError::Path {
         pattern: pattern.to_owned(),
         why,
@@ -133,7 +133,7 @@ fn granted_path(pattern: &str, cwd: &Path) -> Result<PathBuf, PermissionError> {
     if !stays {
         return Err(refused("leads out of the folder that the agent works in"));
     }
-    Ok(cwd.join(relative))
+    Ok(relative.components().collect())
 }
 
 #[cfg(test)]
@@ -142,21 +142,20 @@ mod tests {
 
     #[test]
     fn patterns_name_files_and_whole_folders_of_the_working_folder() {
-        let cwd = Path::new("/project");
         for (pattern, path) in [
-            ("data", "/project/data"),
-            ("data/**", "/project/data"),
-            ("**", "/project"),
-            ("./a/b.csv", "/project/a/b.csv"),
+            ("data", "data"),
+            ("data/**", "data"),
+            ("**", ""),
+            ("a/./b.csv", "a/b.csv"),
         ] {
             assert_eq!(
-                granted_path(pattern, cwd).ok(),
+                granted_path(pattern).ok(),
                 Some(PathBuf::from(path)),
                 "{pattern}"
             );
         }
         for pattern in ["../other", "/etc/passwd", "data/*.csv", "a/../../b", "**/x"] {
-            let error = granted_path(pattern, cwd).expect_err(pattern);
+            let error = granted_path(pattern).expect_err(pattern);
             assert_eq!(error.code(), "path-permission-unenforceable");
         }
     }
@@ -167,9 +166,9 @@ mod tests {
             network: NetworkPermission::Hosts(vec!["api.example.com".into()]),
             ..Permissions::default()
         };
-        let error = grants(&permissions, Path::new("/"), false).expect_err("refused");
+        let error = grants(&permissions, Some(Path::new("/")), false).expect_err("refused");
         assert_eq!(error.code(), "network-unenforceable");
-        let granted = grants(&permissions, Path::new("/"), true).expect("granted");
+        let granted = grants(&permissions, None, true).expect("granted");
         assert!(granted.network);
     }
 

@@ -4,11 +4,13 @@
 #[cfg(feature = "mesh")]
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use skill_sandbox::{
-    Chunk, Ended, Job, MemoryBound, Outcome, Output, Protections, Sandbox, SandboxError, Settings,
-    Stream,
+    Below, Chunk, Ended, Job, MemoryBound, Outcome, Output, Protections, Sandbox, SandboxError,
+    Settings, Stream,
 };
 use skill_wasm::{Module, Stop};
 use tokio::sync::mpsc::UnboundedSender;
@@ -22,7 +24,8 @@ pub struct Work {
 
 enum Kind {
     Program(Box<Job>),
-    Module(Arc<Module>, Box<skill_wasm::Job>),
+    /// With what it asked to see of the working folder.
+    Module(Arc<Module>, Box<skill_wasm::Job>, Below),
 }
 
 impl Work {
@@ -33,9 +36,9 @@ impl Work {
         }
     }
 
-    pub(crate) fn module(module: Arc<Module>, job: skill_wasm::Job) -> Self {
+    pub(crate) fn module(module: Arc<Module>, job: skill_wasm::Job, asked: Below) -> Self {
         Self {
-            kind: Kind::Module(module, Box::new(job)),
+            kind: Kind::Module(module, Box::new(job), asked),
             progress: None,
         }
     }
@@ -55,7 +58,7 @@ impl Work {
                 let variables = variables.map(|(name, value)| (name.into(), value.into()));
                 job.environment.extend(variables);
             }
-            Kind::Module(_, job) => {
+            Kind::Module(_, job, _) => {
                 let is_other = |name: &str| name != "TRACEPARENT" && name != "TRACESTATE";
                 job.environment.retain(|(name, _)| is_other(name));
                 let variables =
@@ -75,7 +78,9 @@ impl Work {
                 job.progress = self.progress;
                 sandbox.run(*job).await
             }
-            Kind::Module(module, job) => run_module(module, *job, self.progress).await,
+            Kind::Module(module, job, asked) => {
+                run_module(module, *job, &asked, self.progress).await
+            }
         }
     }
 
@@ -89,7 +94,9 @@ impl Work {
                 job.progress = self.progress;
                 Sandbox::run_once(settings, *job).await
             }
-            Kind::Module(module, job) => run_module(module, *job, self.progress).await,
+            Kind::Module(module, job, asked) => {
+                run_module(module, *job, &asked, self.progress).await
+            }
         }
     }
 }
@@ -107,8 +114,11 @@ impl Drop for StopOnDrop {
 async fn run_module(
     module: Arc<Module>,
     mut job: skill_wasm::Job,
+    asked: &Below,
     progress: Option<UnboundedSender<Chunk>>,
 ) -> Result<Outcome, SandboxError> {
+    let held = asked.hold()?;
+    job.folders.extend(held.iter().filter_map(folder));
     if let Some(progress) = progress.clone() {
         job.progress = Some(Box::new(move |stream, bytes| {
             // Nobody listens any more: the run is being dropped.
@@ -117,7 +127,11 @@ async fn run_module(
     }
     let stop = Stop::new();
     let _stop_on_drop = StopOnDrop(stop.clone());
-    let running = tokio::task::spawn_blocking(move || module.run(job, &stop));
+    let running = tokio::task::spawn_blocking(move || {
+        let outcome = module.run(job, &stop);
+        drop(held);
+        outcome
+    });
     match running.await {
         Ok(mut outcome) => {
             if let skill_wasm::Ended::Trapped(why) = &outcome.ended {
@@ -134,6 +148,15 @@ async fn run_module(
             source: io::Error::other(error.to_string()),
         }),
     }
+}
+
+/// A folder that is held is opened by its descriptor: what lies at its path may be another by then.
+fn folder((path, held): &(PathBuf, OwnedFd)) -> Option<skill_wasm::Folder> {
+    let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+    by_descriptor.is_dir().then(|| skill_wasm::Folder {
+        shown_as: path.to_string_lossy().into_owned(),
+        path: by_descriptor,
+    })
 }
 
 fn chunk(stream: skill_wasm::Stream, bytes: &[u8]) -> Chunk {

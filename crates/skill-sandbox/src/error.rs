@@ -29,6 +29,9 @@ pub enum SandboxError {
     /// A folder or file that cannot be shown to the job.
     #[error("{} cannot be given to the program: {why}", .path.display())]
     BadPath { path: PathBuf, why: String },
+    /// A permission that would lead further than it says.
+    #[error("{} cannot be granted: {why}", .path.display())]
+    NotGranted { path: PathBuf, why: String },
     /// The job cannot be expressed.
     #[error("the job is invalid: {why}")]
     BadJob { why: String },
@@ -56,6 +59,7 @@ impl Explain for SandboxError {
             Self::Prepare { .. } => "sandbox-prepare",
             Self::LauncherLost { .. } => "sandbox-launcher-lost",
             Self::BadPath { .. } => "sandbox-bad-path",
+            Self::NotGranted { .. } => "path-permission-unenforceable",
             Self::BadJob { .. } => "sandbox-bad-job",
             Self::NotStarted { .. } => "sandbox-not-started",
             Self::Io { .. } => "sandbox-io",
@@ -65,7 +69,10 @@ impl Explain for SandboxError {
     fn fault(&self) -> Fault {
         match self {
             Self::Unenforceable { .. } => Fault::Conflict,
-            Self::BadPath { .. } | Self::BadJob { .. } | Self::NotStarted { .. } => Fault::BadInput,
+            Self::BadPath { .. }
+            | Self::NotGranted { .. }
+            | Self::BadJob { .. }
+            | Self::NotStarted { .. } => Fault::BadInput,
             Self::LauncherLost { .. } => Fault::Unavailable,
             Self::Launch { .. } | Self::Prepare { .. } | Self::Io { .. } => Fault::Internal,
         }
@@ -84,6 +91,10 @@ impl Explain for SandboxError {
                 "give an existing absolute path that every user may read, and not one of the \
                  system's own folders"
             }
+            Self::NotGranted { .. } => {
+                "a permission is for files and folders below the working folder itself, and never for \
+                 writing skills; work in a folder that has none of what is named, or ask for less"
+            }
             Self::LauncherLost { .. } => "run it again; the next run gets a new launcher",
             Self::BadJob { .. } | Self::Launch { .. } | Self::Prepare { .. } | Self::Io { .. } => {
                 return None;
@@ -94,7 +105,9 @@ impl Explain for SandboxError {
 
     fn place(&self) -> Option<Place> {
         match self {
-            Self::BadPath { path, .. } | Self::NotStarted { program: path, .. } => Some(Place {
+            Self::BadPath { path, .. }
+            | Self::NotGranted { path, .. }
+            | Self::NotStarted { program: path, .. } => Some(Place {
                 file: Some(path.display().to_string()),
                 ..Place::default()
             }),

@@ -1,11 +1,15 @@
 //! What is to be run, with what, and under which limits.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
+
+use crate::error::SandboxError;
+use crate::grants;
 
 /// One run of an untrusted program.
 #[derive(Debug, Clone)]
@@ -59,10 +63,46 @@ impl Job {
 pub struct Grants {
     /// The host's network. Without it there is none, not even loopback.
     pub network: bool,
-    /// Files and folders that may be read, absolute.
+    /// Files and folders that may be read, absolute. Links in these paths are followed: they are the
+    /// caller's own. Where [`Self::write`] covers one it is read-only all the same.
     pub read: Vec<PathBuf>,
     /// Files and folders that may be read and written, absolute. What is written stays.
     pub write: Vec<PathBuf>,
+    /// What a stranger asked for.
+    pub below: Below,
+    /// Files and folders, absolute, that no job may change whatever it may write, such as skills that are
+    /// run later. The job's own skill is such a folder without being named.
+    pub protected: Vec<PathBuf>,
+}
+
+/// Files and folders below a folder in which jobs, or others, may have made links: none is followed,
+/// so that nothing outside the folder is ever shown. They are looked up for each job anew; what is
+/// not there then is not shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Below {
+    /// Absolute; the caller's own, so that its own path may have links.
+    pub folder: PathBuf,
+    /// What of it may be read, relative to it; empty for all of it.
+    pub read: Vec<PathBuf>,
+    /// What of it may be read and written, likewise.
+    pub write: Vec<PathBuf>,
+}
+
+impl Below {
+    /// What is there now, held open (`O_PATH`), each with its path: for a caller that shows it by other
+    /// means than a job of the sandbox.
+    ///
+    /// # Errors
+    /// [`SandboxError::NotGranted`] for a path that leads through a link.
+    pub fn hold(&self) -> Result<Vec<(PathBuf, OwnedFd)>, SandboxError> {
+        let mut held = Vec::new();
+        for relative in self.read.iter().chain(&self.write) {
+            if let Some(opened) = grants::open_below(&self.folder, relative)? {
+                held.push((self.folder.join(relative), opened));
+            }
+        }
+        Ok(held)
+    }
 }
 
 /// Bounds of one run.

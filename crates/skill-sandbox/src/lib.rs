@@ -31,6 +31,7 @@
 //! [`Outcome::protections`] says so. Linux only: elsewhere this crate is empty.
 #![cfg(target_os = "linux")]
 
+mod beneath;
 mod error;
 mod grants;
 mod job;
@@ -45,7 +46,7 @@ mod sys;
 mod wire;
 
 pub use error::SandboxError;
-pub use job::{Chunk, Grants, Job, Limits, Stream};
+pub use job::{Below, Chunk, Grants, Job, Limits, Stream};
 pub use launcher::serve_if_launcher;
 pub use outcome::{Ended, Level, MemoryBound, Missing, Outcome, Output, Protection, Protections};
 pub use sandbox::Sandbox;

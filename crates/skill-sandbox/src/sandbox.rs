@@ -1,12 +1,11 @@
 //! Shares launchers among jobs.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
 use crate::error::SandboxError;
-use crate::grants::shown;
+use crate::grants::{Resolved, resolve};
 use crate::job::{Job, Limits};
 use crate::outcome::{Missing, Outcome, Protection, Protections};
 use crate::settings::Settings;
@@ -50,6 +49,7 @@ impl Sandbox {
             skill: None,
             read: Vec::new(),
             write: Vec::new(),
+            sealed: Vec::new(),
             network: false,
             scratch_bytes: limits.scratch_bytes,
             scratch_files: limits.scratch_files,
@@ -100,7 +100,10 @@ impl Sandbox {
             Started::NoNamespaces(missing) => {
                 setup.namespaces = false;
                 let second = match settings.allow_degraded {
-                    true => Launcher::start(settings, setup).await?,
+                    true => {
+                        check_sealed(&setup)?;
+                        Launcher::start(settings, setup).await?
+                    }
                     false => Started::NoNamespaces(missing.clone()),
                 };
                 let Started::Ready(mut launcher) = second else {
@@ -134,6 +137,7 @@ impl Sandbox {
             python: self.python(&job),
             ..setup(&self.settings, &job)?
         };
+        check_sealed(&setup)?;
         // Never closed.
         let _slot = self.slots.acquire().await;
         let mut launcher = self.launcher(setup).await?;
@@ -219,20 +223,17 @@ fn setup(settings: &Settings, job: &Job) -> Result<Setup, SandboxError> {
         );
         return Err(SandboxError::BadJob { why });
     }
-    let all = |paths: &[PathBuf]| -> Result<Vec<Shown>, SandboxError> {
-        paths.iter().map(|path| shown(path)).collect()
-    };
-    let mut read = all(&settings.read)?;
-    read.extend(all(&job.grants.read)?);
-    let skill = shown(&job.skill_dir)?;
-    if !skill.source.is_dir() {
-        let (path, why) = (job.skill_dir.clone(), "it is no folder".to_owned());
-        return Err(SandboxError::BadPath { path, why });
-    }
+    let Resolved {
+        skill,
+        read,
+        write,
+        sealed,
+    } = resolve(&settings.read, job)?;
     Ok(Setup {
         skill: Some(skill),
         read,
-        write: all(&job.grants.write)?,
+        write,
+        sealed,
         network: job.grants.network,
         scratch_bytes: job.limits.scratch_bytes,
         scratch_files: job.limits.scratch_files,
@@ -240,6 +241,26 @@ fn setup(settings: &Settings, job: &Job) -> Result<Setup, SandboxError> {
         namespaces: true,
         python: None,
     })
+}
+
+/// Landlock's rules only ever add up: what may be written below a folder may be written in all of it.
+fn check_sealed(setup: &Setup) -> Result<(), SandboxError> {
+    let sealed = setup.sealed.first().filter(|_| !setup.namespaces);
+    let around = |sealed: &Shown| {
+        let mut write = setup.write.iter();
+        write.find(|write| sealed.path.starts_with(&write.path))
+    };
+    match sealed.and_then(around).zip(sealed) {
+        None => Ok(()),
+        Some((write, sealed)) => Err(SandboxError::NotGranted {
+            path: write.path.clone(),
+            why: format!(
+                "it would be writable, and {} in it is for reading only, which takes namespaces to enforce, \
+                 and this host refuses them",
+                sealed.path.display()
+            ),
+        }),
+    }
 }
 
 /// The host's own word about namespaces, which a launcher without them cannot know.

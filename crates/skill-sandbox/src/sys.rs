@@ -2,11 +2,8 @@
 //! in `launcher/spawn.rs`.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use nix::sys::signal::{SigHandler, Signal};
 use nix::unistd::ForkResult;
@@ -104,34 +101,33 @@ pub fn landlock_restrict(ruleset: BorrowedFd<'_>) -> io::Result<()> {
         .map(drop)
 }
 
-/// Mounts that are made below `path` are read-only, without set-user-ID programs and devices.
-pub fn make_mounts_read_only(path: &Path) -> io::Result<()> {
+/// The mount whose root is held, and all below it, are read-only, without set-user-ID programs and devices.
+pub fn make_mounts_read_only(root: BorrowedFd<'_>) -> io::Result<()> {
     set_mounts(
-        path,
+        root,
         libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
     )
 }
 
 /// As [`make_mounts_read_only`], but writable.
-pub fn make_mounts_harmless(path: &Path) -> io::Result<()> {
-    set_mounts(path, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV)
+pub fn make_mounts_harmless(root: BorrowedFd<'_>) -> io::Result<()> {
+    set_mounts(root, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV)
 }
 
-fn set_mounts(path: &Path, attributes: u64) -> io::Result<()> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
+fn set_mounts(root: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
     let attributes = libc::mount_attr {
         attr_set: attributes,
         attr_clr: 0,
         propagation: 0,
         userns_fd: 0,
     };
-    // SAFETY: the path ends with NUL, the structure is alive and its size is given.
+    // SAFETY: the path, which is empty, ends with NUL, the structure is alive and its size is given.
     check(unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            libc::AT_RECURSIVE,
+            root.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
             &raw const attributes,
             size_of::<libc::mount_attr>(),
         )

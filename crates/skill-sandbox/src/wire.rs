@@ -4,7 +4,7 @@
 
 use std::ffi::{CString, OsString};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::stat::fstat;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, Limits};
@@ -36,6 +37,14 @@ pub struct Shown {
     pub inode: u64,
 }
 
+impl Shown {
+    /// Whether this is what is held.
+    pub fn is(&self, held: impl AsFd) -> io::Result<bool> {
+        let status = fstat(held)?;
+        Ok((status.st_dev, status.st_ino) == (self.device, self.inode))
+    }
+}
+
 /// An interpreter to keep warm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Python {
@@ -51,6 +60,9 @@ pub struct Setup {
     pub skill: Option<Shown>,
     pub read: Vec<Shown>,
     pub write: Vec<Shown>,
+    /// Where something that must not be changed lies in what may be written. Only a mount namespace can
+    /// keep it.
+    pub sealed: Vec<Shown>,
     pub network: bool,
     pub scratch_bytes: u64,
     pub scratch_files: u64,

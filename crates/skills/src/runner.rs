@@ -77,6 +77,7 @@ impl Runner {
         let surroundings = Surroundings {
             // Strangers publish what is run here: nothing of this process's environment is theirs.
             variable: Arc::new(move |name| search.clone().filter(|_| name == "PATH")),
+            // Nothing is granted of it.
             cwd: folder.clone(),
             allow_network: false,
             environments: Environments::new(
@@ -84,7 +85,9 @@ impl Runner {
                 context.python_builder(false),
             ),
         };
-        let library = Library::open(vec![Source::Store(folder.join("store"))], surroundings)?;
+        // What strangers publish must see neither what others have published nor what decides whom to trust.
+        let library =
+            Library::open_for_strangers(vec![Source::Store(folder.join("store"))], surroundings)?;
         let library = Arc::new(library);
         let local = Local {
             slots: skill_sandbox::Settings::default().slots,

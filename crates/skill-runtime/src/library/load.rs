@@ -11,13 +11,14 @@ use skill_format::{Explain, Manifest, ReadOptions, read_manifest};
 use skill_mesh::matcher::{Candidate, Matcher};
 
 use super::stamp::Stamp;
-use super::{LeftOut, LibraryError, Member, Snapshot, Source, Surroundings, sources};
+use super::{Files, LeftOut, LibraryError, Member, Snapshot, Source, Surroundings, sources};
 use crate::contain::{Contained, NotContained, Rules};
 use crate::preparing::Preparer;
 
 /// What skills are made ready with.
 pub(super) struct Way<'a> {
     pub surroundings: &'a Surroundings,
+    pub files: Files,
     pub preparer: &'a Arc<Preparer>,
     /// Python packages have come, or are to be tried again: whoever waits for some is read again.
     pub again: bool,
@@ -61,6 +62,8 @@ pub(super) struct Part {
     pub stamp: Stamp,
     skills: Vec<Arc<Loaded>>,
     left_out: Vec<LeftOut>,
+    /// See [`Snapshot`].
+    protected: Vec<PathBuf>,
 }
 
 pub(super) fn load(
@@ -72,6 +75,7 @@ pub(super) fn load(
         stamp: Stamp::default(),
         skills: Vec::new(),
         left_out: Vec::new(),
+        protected: sources.iter().map(Source::path).cloned().collect(),
     };
     let mut before = std::mem::take(cache);
     let found: Result<Vec<_>, _> = sources.iter().map(sources::find).collect();
@@ -97,6 +101,7 @@ pub(super) fn load(
             part.stamp.look_at(path);
         }
         for folder in found.folders {
+            part.protect(&folder);
             if cache.contains_key(&folder) {
                 continue;
             }
@@ -203,7 +208,7 @@ fn prepare(folder: &Path, way: &Way<'_>, is_changed: bool) -> Result<Loaded, Not
     let scripts: Vec<String> = entries.iter().map(|entry| entry.path.clone()).collect();
     let rules = Rules {
         variable: &*surroundings.variable,
-        cwd: &surroundings.cwd,
+        cwd: (way.files == Files::AsDeclared).then_some(&*surroundings.cwd),
         allow_network: surroundings.allow_network,
         packages: &|needs, search| way.preparer.ask(needs, search, is_changed),
     };
@@ -248,7 +253,23 @@ impl Part {
         self.skills.push(skill.clone());
     }
 
-    pub fn into_snapshot(self) -> Snapshot {
+    /// A folder that lies in none that is protected.
+    fn protect(&mut self, folder: &Path) {
+        let mut already = self.protected.iter();
+        if !already.any(|outer| folder.starts_with(outer)) {
+            self.protected.push(folder.to_owned());
+        }
+    }
+
+    pub fn into_snapshot(mut self) -> Snapshot {
+        let entries = self.skills.iter().flat_map(|skill| &skill.entries);
+        let packages: BTreeSet<PathBuf> = entries
+            .filter_map(Contained::packages_folder)
+            .map(Path::to_owned)
+            .collect();
+        for folder in &packages {
+            self.protect(folder);
+        }
         let folders: HashMap<String, PathBuf> = self
             .skills
             .iter()
@@ -278,6 +299,7 @@ impl Part {
             members,
             matcher,
             left_out: self.left_out,
+            protected: self.protected,
             digest: OnceLock::new(),
         }
     }

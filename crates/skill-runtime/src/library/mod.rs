@@ -36,6 +36,14 @@ pub enum Source {
     Store(PathBuf),
 }
 
+impl Source {
+    fn path(&self) -> &PathBuf {
+        match self {
+            Self::Folder(path) | Self::AgentsMd(path) | Self::Store(path) => path,
+        }
+    }
+}
+
 /// Reads the caller's environment.
 pub type Variable = Arc<dyn Fn(&str) -> Option<OsString> + Send + Sync>;
 
@@ -126,6 +134,8 @@ pub struct Snapshot {
     members: Vec<Member>,
     matcher: Matcher,
     left_out: Vec<LeftOut>,
+    /// What none of them may change: where they come from, and themselves.
+    pub(crate) protected: Vec<PathBuf>,
     /// Of what the skills say of themselves; made when it is first asked for.
     digest: OnceLock<Sha256>,
 }
@@ -224,10 +234,19 @@ impl Snapshot {
     }
 }
 
+/// Which files skills are granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Files {
+    /// Those of the working folder that they declare.
+    AsDeclared,
+    None,
+}
+
 /// Skills that are kept up to date.
 pub struct Library {
     sources: Vec<Source>,
     surroundings: Surroundings,
+    files: Files,
     preparer: Arc<Preparer>,
     snapshot: RwLock<Arc<Snapshot>>,
     state: Mutex<State>,
@@ -250,10 +269,31 @@ impl Library {
     /// # Errors
     /// Where a source as a whole cannot be read.
     pub fn open(sources: Vec<Source>, surroundings: Surroundings) -> Result<Self, LibraryError> {
+        Self::open_with(sources, surroundings, Files::AsDeclared)
+    }
+
+    /// As [`Library::open`], of skills that strangers publish and strangers ask for: they are granted no files
+    /// but their own folders and a scratch folder for each run, whatever they declare.
+    ///
+    /// # Errors
+    /// Where a source as a whole cannot be read.
+    pub fn open_for_strangers(
+        sources: Vec<Source>,
+        surroundings: Surroundings,
+    ) -> Result<Self, LibraryError> {
+        Self::open_with(sources, surroundings, Files::None)
+    }
+
+    fn open_with(
+        sources: Vec<Source>,
+        surroundings: Surroundings,
+        files: Files,
+    ) -> Result<Self, LibraryError> {
         let mut state = State::default();
         let preparer = Arc::new(Preparer::new(surroundings.environments.clone()));
         let way = Way {
             surroundings: &surroundings,
+            files,
             preparer: &preparer,
             again: false,
         };
@@ -266,6 +306,7 @@ impl Library {
         Ok(Self {
             sources,
             surroundings,
+            files,
             preparer,
             snapshot: RwLock::new(Arc::new(snapshot)),
             state: Mutex::new(state),
@@ -293,6 +334,7 @@ impl Library {
         state.prepared = prepared;
         let way = Way {
             surroundings: &self.surroundings,
+            files: self.files,
             preparer: &self.preparer,
             again,
         };

@@ -4,16 +4,15 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, Scope,
+    ABI, Access, AccessFs, AccessNet, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
 };
 use nix::fcntl::{OFlag, open};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Uid, setgid, setgroups, setuid};
 use seccompiler::BpfProgram;
@@ -21,7 +20,8 @@ use seccompiler::BpfProgram;
 use super::cgroup::OomCounter;
 use super::family::{Family, has_proc};
 use super::isolate::{Identity, Inside, NOBODY, is_ordinary_outside};
-use super::{failed, spawn, tree};
+use super::{failed, placing, spawn, tree};
+use crate::beneath;
 use crate::outcome::{MemoryBound, Missing, Protection, Protections};
 use crate::seccomp::{self, Sockets};
 use crate::sys;
@@ -261,43 +261,54 @@ fn ruleset(
     let mut created = ruleset.create().map_err(|error| other(&error))?;
     let read = AccessFs::from_read(LANDLOCK);
     let device = AccessFs::ReadFile | AccessFs::WriteFile;
-    let shown = |shown: &Shown| shown.path.clone();
-    let given = [
+    let own = [
         (
             tree::SYSTEM.iter().map(PathBuf::from).collect::<Vec<_>>(),
             read,
         ),
         (readable.to_vec(), read),
-        (
-            setup.skill.iter().chain(&setup.read).map(shown).collect(),
-            read,
-        ),
-        (
-            setup.write.iter().map(shown).collect(),
-            AccessFs::from_all(LANDLOCK),
-        ),
         (writable.to_vec(), AccessFs::from_all(LANDLOCK)),
         (tree::DEVICES.iter().map(PathBuf::from).collect(), device),
     ];
-    for (paths, access) in given {
+    let mut rules = Vec::new();
+    for (paths, access) in own {
         for path in paths {
             // What the host does not have needs no permission.
-            let Ok(opened) = PathFd::new(&path) else {
-                continue;
-            };
-            let access = if is_folder(&path) {
-                access
-            } else {
-                access & AccessFs::from_file(LANDLOCK)
-            };
-            created = created
-                .add_rule(PathBeneath::new(opened, access))
-                .map_err(|error| other(&error))?;
+            if let Ok(held) = beneath::hold(&path) {
+                rules.push((held, access));
+            }
         }
+    }
+    let all = AccessFs::from_all(LANDLOCK);
+    let readable = setup.skill.iter().chain(&setup.read);
+    let given = readable.map(|shown| (shown, read));
+    for (shown, access) in given.chain(setup.write.iter().map(|shown| (shown, all))) {
+        rules.push((held(shown)?, access));
+    }
+    for (held, access) in rules {
+        let access = if is_folder(&held) {
+            access
+        } else {
+            access & AccessFs::from_file(LANDLOCK)
+        };
+        created = created
+            .add_rule(PathBeneath::new(held, access))
+            .map_err(|error| other(&error))?;
     }
     Ok(created.into())
 }
 
-fn is_folder(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
+/// What is shown, and nothing that somebody has put in its place meanwhile.
+fn held(shown: &Shown) -> io::Result<OwnedFd> {
+    let path = shown.path.display();
+    let held = beneath::hold(&shown.path).map_err(failed(&path))?;
+    if !shown.is(&held)? {
+        return Err(placing::replaced(&shown.path));
+    }
+    Ok(held)
+}
+
+fn is_folder(held: &OwnedFd) -> bool {
+    let status = fstat(held);
+    status.is_ok_and(|status| status.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }

@@ -11,6 +11,7 @@ mod cgroup;
 mod confine;
 mod family;
 mod isolate;
+mod placing;
 mod serve;
 mod spawn;
 mod tree;

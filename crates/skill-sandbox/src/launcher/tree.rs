@@ -3,20 +3,22 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::pivot_root;
 
-use super::failed;
+use super::{failed, placing};
+use crate::beneath;
 use crate::sys;
 use crate::wire::Setup;
 
 /// Where the new tree is built before it becomes the root, and later the scratch folder.
 pub const SCRATCH: &str = "/tmp";
 /// The host's tree while the new one is filled.
-const OLD: &str = "/.old";
+pub const OLD: &str = "/.old";
 
 /// Folders of the system that programs are made of.
 pub const SYSTEM: &[&str] = &[
@@ -101,14 +103,7 @@ pub fn build(setup: &Setup, uid: u32, gid: u32) -> io::Result<bool> {
     pivot_root(stage, &stage.join(".old")).map_err(failed("changing the root"))?;
     nix::unistd::chdir("/")?;
     mount_scratch(setup)?;
-    for shown in setup.skill.iter().chain(&setup.read) {
-        let path = shown.path.display().to_string();
-        show(&shown.path, &shown.source, true).map_err(failed(&path))?;
-    }
-    for shown in &setup.write {
-        let path = shown.path.display().to_string();
-        show(&shown.path, &shown.source, false).map_err(failed(&path))?;
-    }
+    placing::show(setup)?;
     umount2(OLD, MntFlags::MNT_DETACH).map_err(failed("leaving the host's tree"))?;
     fs::remove_dir(OLD)?;
     let flags = MsFlags::MS_REMOUNT
@@ -161,7 +156,7 @@ fn show_system(stage: &Path, path: &Path) -> io::Result<()> {
     let Ok(source) = path.canonicalize() else {
         return Ok(());
     };
-    bind(&source, &target, true)
+    bind(&source, &target)
 }
 
 fn resolves_outside(path: &Path) -> bool {
@@ -196,14 +191,17 @@ fn finish_dev(dev: &Path) -> io::Result<()> {
     symlink(SCRATCH, dev.join("shm"))
 }
 
-/// Shows a file or folder of the host at its place in the tree, which is the root by now: links on
-/// the way lead to places in this tree only.
-fn show(path: &Path, source: &Path, read_only: bool) -> io::Result<()> {
-    let source = Path::new(OLD).join(source.strip_prefix("/").unwrap_or(source));
-    bind(&source, path, read_only)
+/// A read-only view.
+fn bind(source: &Path, target: &Path) -> io::Result<()> {
+    make_target(source, target)?;
+    // With submounts: the kernel does not let a user namespace take them apart.
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some(source), target, None::<&str>, flags, None::<&str>)?;
+    sys::make_mounts_read_only(beneath::hold(target)?.as_fd())
 }
 
-fn bind(source: &Path, target: &Path, read_only: bool) -> io::Result<()> {
+/// What a file or folder can be mounted on.
+pub fn make_target(source: &Path, target: &Path) -> io::Result<()> {
     if fs::metadata(source)?.is_dir() {
         fs::create_dir_all(target)?;
     } else if fs::symlink_metadata(target).is_err() {
@@ -212,14 +210,7 @@ fn bind(source: &Path, target: &Path, read_only: bool) -> io::Result<()> {
         }
         fs::write(target, "")?;
     }
-    // With submounts: the kernel does not let a user namespace take them apart.
-    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-    mount(Some(source), target, None::<&str>, flags, None::<&str>)?;
-    if read_only {
-        sys::make_mounts_read_only(target)
-    } else {
-        sys::make_mounts_harmless(target)
-    }
+    Ok(())
 }
 
 /// Removes what a job left in its scratch folder. Folders that lead to `kept`, and `kept` itself,

@@ -1,5 +1,6 @@
 //! Programs that try to get out, and what the sandbox promises about those that do not.
 
+mod granting;
 mod limits;
 mod network;
 mod processes;

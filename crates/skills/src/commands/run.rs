@@ -13,7 +13,7 @@ use skill_client::run::{self, Capture, Ended, Outcome, Prepared, Sink, Stream};
 use skill_client::{Cache, Store, fsx};
 use skill_format::{Manifest, ReadOptions, SkillName, read_manifest};
 #[cfg(target_os = "linux")]
-use skill_runtime::{Contained, Rules};
+use skill_runtime::{Contained, Neighbours, Rules};
 
 use crate::cli::consume::{RunArgs, SandboxMode};
 use crate::context::Context;
@@ -24,6 +24,9 @@ use crate::sandboxed;
 
 /// Most input that is read, in bytes: what a registry takes as a whole skill.
 const INPUT_BYTES_MAX: u64 = 100 * 1024 * 1024;
+/// Where a project has skills of its own, which `skills worker` runs where it is told of no others.
+#[cfg(target_os = "linux")]
+const SKILLS_DIR: &str = "skills";
 
 pub fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
     let skill = find(&args.skill, context)?;
@@ -123,7 +126,7 @@ impl Ready {
         if args.sandbox != SandboxMode::Off || entry.is_module() {
             let rules = Rules {
                 variable: &variable,
-                cwd: context.cwd(),
+                cwd: Some(context.cwd()),
                 allow_network: args.allow_network,
                 packages: &|needs, search| packages.ensure(needs, search).map_err(Arc::new),
             };
@@ -187,7 +190,12 @@ impl Ready {
         match self {
             #[cfg(target_os = "linux")]
             Self::Contained(contained) => {
-                let work = contained.single_job(input, timeout, &skill.beside)?;
+                let protected = protected(skill, context);
+                let around = Neighbours {
+                    beside: &skill.beside,
+                    protected: &protected,
+                };
+                let work = contained.single_job(input, timeout, around)?;
                 let allow_degraded = args.sandbox == SandboxMode::Available;
                 sandboxed::run(work, allow_degraded, sink, interrupted, &context.printer).await
             }
@@ -251,6 +259,27 @@ fn find(skill: &str, context: &Context) -> Result<Found, Failure> {
         folder,
         manifest,
     })
+}
+
+/// What no skill may change whatever it is granted: other skills, and what is kept to install and run them.
+#[cfg(target_os = "linux")]
+fn protected(skill: &Found, context: &Context) -> Vec<PathBuf> {
+    let paths = context.paths();
+    let beside = skill
+        .folder
+        .parent()
+        .and_then(|folder| folder.read_dir().ok());
+    let beside = beside.into_iter().flatten().flatten();
+    let others = beside
+        .map(|entry| entry.path())
+        .filter(|path| path.join("SKILL.md").is_file());
+    let folder = context.resolve(SKILLS_DIR);
+    [paths.user_dir(), paths.store_dir()]
+        .into_iter()
+        .map(Path::to_owned)
+        .chain(Some(folder).filter(|folder| folder.exists()))
+        .chain(others)
+        .collect()
 }
 
 fn input(args: &RunArgs, context: &Context) -> Result<Vec<u8>, Failure> {

@@ -116,3 +116,50 @@ fn a_skill_without_anything_to_run_is_told_so_before_its_input_is_read() {
     assert_eq!(ran.code(), 2, "{}", ran.snapshot());
     assert!(ran.stderr().contains("no-entry-point"));
 }
+
+#[test]
+fn a_permission_follows_no_link_in_the_working_folder() {
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.home().join("diary.txt"), "dear diary").expect("written");
+    std::fs::create_dir(sandbox.project().join("data")).expect("a folder");
+    let link = sandbox.project().join("data/lk");
+    std::os::unix::fs::symlink(sandbox.home(), &link).expect("a link");
+    let script = format!("cat {}/diary.txt; echo ran\n", link.display());
+    for permission in ["read", "write"] {
+        let yaml = format!("permissions:\n  {permission}: [\"data/lk/**\"]\n");
+        skill(&sandbox, &script, &yaml);
+        let ran = run(&sandbox, &[]);
+        assert_eq!(ran.code(), 2, "{}", ran.snapshot());
+        assert_eq!(ran.stdout(), "");
+        let said = ran.stderr();
+        assert!(said.contains("path-permission-unenforceable"), "{said}");
+        assert!(said.contains("data/lk is a symbolic link"), "{said}");
+    }
+}
+
+#[test]
+fn a_skill_that_may_write_all_of_the_working_folder_changes_no_skill() {
+    let sandbox = Sandbox::new();
+    sandbox.skill("other");
+    sandbox.write("other/scripts/run.sh", "echo unchanged\n");
+    let script = format!(
+        "cd {}; echo changed > other/scripts/run.sh; echo changed > worker/SKILL.md; mv other gone; echo x > made; cat made\n",
+        sandbox.project().display()
+    );
+    skill(&sandbox, &script, "permissions:\n  write: [\"**\"]\n");
+    crate::mesh::permissions::open_to_all(&sandbox.project());
+    let ran = run(&sandbox, &[]);
+    if ran.code() == 0 {
+        assert_eq!(ran.stdout(), "x\n", "{}", ran.snapshot());
+        assert!(sandbox.project().join("made").exists());
+    } else {
+        let said = ran.stderr();
+        assert!(said.contains("path-permission-unenforceable"), "{said}");
+    }
+    let text = |path: &str| {
+        let text = std::fs::read_to_string(sandbox.project().join(path));
+        text.expect("still there")
+    };
+    assert_eq!(text("other/scripts/run.sh"), "echo unchanged\n");
+    assert!(text("worker/SKILL.md").starts_with("---"));
+}

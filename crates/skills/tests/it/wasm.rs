@@ -97,6 +97,34 @@ fn a_module_sees_the_variables_that_it_declares_and_the_input() {
 }
 
 #[test]
+fn a_module_reads_the_folders_that_it_declares_and_where_no_link_leads() {
+    let sandbox = Sandbox::new();
+    let path = r#"(data (i32.const 1024) "note")"#;
+    // The first folder after its own.
+    let start = "(local $errno i32)
+        (local.set $errno (call $path_open (i32.const 4) (i32.const 1) (i32.const 1024) (i32.const 4)
+          (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16)))
+        (if (local.get $errno) (then (call $exit (local.get $errno))))
+        (call $copy (i32.load (i32.const 16)))";
+    skill(&sandbox, path, start, "permissions:\n  read: [data/**]\n");
+    sandbox.write("data/note", "a note");
+    assert_eq!(run(&sandbox, &[]).ok().stdout(), "a note");
+
+    std::fs::write(sandbox.home().join("note"), "a secret").expect("written");
+    let link = sandbox.project().join("data/lk");
+    std::os::unix::fs::symlink(sandbox.home(), link).expect("a link");
+    for permission in ["read", "write"] {
+        let yaml = format!("permissions:\n  {permission}: [data/lk]\n");
+        skill(&sandbox, path, start, &yaml);
+        let ran = run(&sandbox, &[]);
+        assert_eq!(ran.code(), 2, "{}", ran.snapshot());
+        assert_eq!(ran.stdout(), "");
+        let said = ran.stderr();
+        assert!(said.contains("path-permission-unenforceable"), "{said}");
+    }
+}
+
+#[test]
 fn a_module_reads_its_own_folder_and_nothing_else() {
     let sandbox = Sandbox::new();
     let path = r#"(data (i32.const 1024) "data/words.txt")"#;

@@ -9,5 +9,6 @@ mod gateway;
 mod limits;
 mod matching;
 mod nats;
+pub mod permissions;
 mod reload;
 mod tracing;
