@@ -37,7 +37,7 @@ pub use adapters::{Framework, RenderOptions};
 pub use archive::{ArchiveError, EntryProblem, GzipProblem, TarProblem, ZipProblem};
 pub use diagnostic::{Diagnostic, Severity};
 pub use digest::{DigestError, Sha256};
-pub use discover::{Discovered, discover};
+pub use discover::{Discovered, discover, discover_except};
 pub use explain::{Explain, Fault, Place};
 pub use extract::{ExtractError, TEMPORARY_PREFIX, sweep_leftovers};
 pub use frontmatter::{

@@ -22,7 +22,6 @@ use jiff::{SignedDuration, Timestamp};
 use skill_format::{Range, Sha256, SkillName, Version};
 
 pub use error::InstallError;
-pub(crate) use local::skill_folders;
 pub use merge::{MergeConflict, merge};
 pub use outcome::{InstallOutcome, Removed, SkillOutcome, Status};
 

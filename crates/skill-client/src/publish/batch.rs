@@ -16,6 +16,12 @@ pub struct BatchOutcome {
     pub failed: Vec<(PathBuf, PublishError)>,
     /// Not even tried.
     pub skipped: Vec<Skipped>,
+    /// Agents' folders, from which nothing is published, with skills that no store has put there.
+    pub left_out: Vec<PathBuf>,
+    /// Folders that could not be looked into.
+    pub unreadable: Vec<PathBuf>,
+    /// Paths with too many folders to look into all of them.
+    pub partial: Vec<PathBuf>,
 }
 
 /// A skill that was not tried, and why.
@@ -45,7 +51,7 @@ impl Publisher<'_> {
     ) -> Result<BatchOutcome, PublishError> {
         let mut outcome = BatchOutcome::default();
         let mut prepared = Vec::new();
-        let paths = skill_paths(&request.paths)?;
+        let paths = skill_paths(request, &mut outcome)?;
         let is_batch = paths.len() > 1;
         for path in paths {
             let skill = match prepare(&path, request.version.as_ref()) {

@@ -35,7 +35,11 @@ pub enum PublishError {
         reason: Box<PublishError>,
     },
     #[error("there is no SKILL.md in {}", .path.display())]
-    NoSkill { path: PathBuf },
+    NoSkill {
+        path: PathBuf,
+        /// Agents' folders below it, with skills that no store has put there.
+        left_out: Vec<PathBuf>,
+    },
     #[error("the folder {} is refused: {source}", .path.display())]
     Folder {
         path: PathBuf,
@@ -147,6 +151,15 @@ impl Explain for PublishError {
                         .unwrap_or_else(|| format!("register it, then publish again: {register}")),
                 }
             }
+            Self::NoSkill { left_out, .. } if !left_out.is_empty() => format!(
+                "{} was not looked into, since agents keep installed skills there; \
+                 to publish one that is your own, name its folder",
+                left_out
+                    .iter()
+                    .map(|folder| folder.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
             Self::NoSkill { .. } => "name a folder that holds one, or make one: skills init".into(),
             Self::TooLarge { .. } => "leave out what agents do not need: name it in .skillignore".into(),
             Self::NoVersion { .. } => {

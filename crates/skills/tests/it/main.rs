@@ -11,6 +11,7 @@ mod full_disk;
 mod hub;
 mod keys;
 mod mesh;
+mod own_skills;
 mod packing;
 mod project;
 mod project_sources;
