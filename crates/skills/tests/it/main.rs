@@ -18,6 +18,7 @@ mod project_sources;
 mod python;
 mod running;
 mod seccomp_profile;
+mod serving;
 mod signing;
 mod support;
 mod usage;
