@@ -44,7 +44,7 @@ pub use frontmatter::{
     FrontmatterError, FrontmatterFields, skill_md_with_metadata, write_frontmatter,
 };
 pub use limits::{LimitError, Limits};
-pub use lint::lint;
+pub use lint::{SECRET_FILE, lint, secret_files};
 pub use manifest::{
     Dependencies, Entrypoint, EnvironmentVariable, FrameworkSupport, Manifest, NetworkPermission,
     Permissions, SigningHint,

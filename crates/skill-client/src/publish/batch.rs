@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use skill_format::{Explain as _, Fault, SkillName};
 
-use super::{Prepared, PublishError, PublishRequest, Published, Publisher, prepare, skill_paths};
+use super::{
+    Prepared, PublishError, PublishRequest, Published, Publisher, check_secrets, prepare,
+    skill_paths,
+};
 
 /// What became of every skill that was named.
 #[derive(Debug, Default)]
@@ -58,6 +61,10 @@ impl Publisher<'_> {
                 // Of many skills, the given version is for those that state none.
                 Err(PublishError::OtherVersion { .. }) if is_batch => prepare(&path, None),
                 prepared => prepared,
+            };
+            let skill = match request.allow_secret_files {
+                true => skill,
+                false => skill.and_then(check_secrets),
             };
             match skill {
                 Ok(skill) => prepared.push(skill),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use skill_format::{
-    ArchiveError, Explain, Fault, InvalidSkill, Place, Sha256, SkillName, TreeError, Version,
-    VersionError,
+    ArchiveError, Explain, Fault, InvalidSkill, Place, SECRET_FILE, Sha256, SkillName, TreeError,
+    Version, VersionError,
 };
 use skill_signing::SigningError;
 
@@ -78,6 +78,9 @@ pub enum PublishError {
         #[source]
         source: VersionError,
     },
+    /// Whoever gets the skill can read them, and a version is never changed.
+    #[error("{} would publish what usually holds a secret: {}", .path.display(), .files.join(", "))]
+    SecretFiles { path: PathBuf, files: Vec<String> },
     #[error("{} is not a signature", .path.display())]
     SignatureFile { path: PathBuf },
     /// The registry confirmed something else than what was sent.
@@ -113,6 +116,7 @@ impl Explain for PublishError {
             Self::TooLarge { .. } => "archive-too-large",
             Self::NoVersion { .. } => "version-missing",
             Self::OtherVersion { .. } => "version-differs",
+            Self::SecretFiles { .. } => SECRET_FILE,
             Self::SignatureFile { .. } => "signature-file",
             Self::OtherAnswer { .. } => "other-answer",
             _ => self.inner().map_or("publish-failed", Explain::code),
@@ -126,6 +130,7 @@ impl Explain for PublishError {
             Self::TooLarge { .. }
             | Self::NoVersion { .. }
             | Self::OtherVersion { .. }
+            | Self::SecretFiles { .. }
             | Self::SignatureFile { .. } => Fault::BadInput,
             Self::OtherAnswer { .. } => Fault::Denied,
             _ => self.inner().map_or(Fault::Internal, Explain::fault),
@@ -166,6 +171,15 @@ impl Explain for PublishError {
                 "add `metadata.version` to SKILL.md or `version` to skill.yaml, or give one with --version".into()
             }
             Self::OtherVersion { .. } => "change the file, or leave out --version".into(),
+            Self::SecretFiles { path, files } => {
+                let lines: Vec<_> = files.iter().map(|file| format!("`/{file}`")).collect();
+                let again = if path.is_dir() { "" } else { ", and pack it again" };
+                format!(
+                    "leave it out: write {} into .skillignore beside SKILL.md{again}; \
+                     if it holds no secret: --allow-secret-files",
+                    lines.join(" and ")
+                )
+            }
             Self::SignatureFile { .. } => "sign it anew: skills sign FILE".into(),
             Self::OtherAnswer { .. } => "tell the registry's operator".into(),
             _ => return self.inner().and_then(Explain::help),
@@ -182,6 +196,12 @@ impl Explain for PublishError {
                     ..place
                 })
             }
+            Self::SecretFiles { path, files } => Some(Place {
+                file: files
+                    .first()
+                    .map(|file| path.join(file).display().to_string()),
+                ..Place::default()
+            }),
             _ => self.inner().and_then(Explain::place),
         }
     }

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::Serialize;
 use skill_format::{
-    Diagnostic, Explain as _, Fault, InvalidSkill, Limits, Manifest, ReadOptions, Sha256, Skill,
-    SkillName, SkillTree, Version, lint, parse_version,
+    Diagnostic, Explain as _, Fault, InvalidSkill, Limits, Manifest, ReadOptions, SECRET_FILE,
+    Sha256, Skill, SkillName, SkillTree, Version, lint, parse_version,
 };
 use skill_signing::{Fingerprint, SecretKey, Statement, sign};
 
@@ -53,6 +53,8 @@ pub struct PublishRequest {
     pub dry_run: bool,
     /// Leave out versions that are published already, whatever they hold.
     pub skip_existing: bool,
+    /// Publish files too that by their names hold secrets.
+    pub allow_secret_files: bool,
     /// Not looked for skills to publish: those are other people's.
     pub installed: InstalledPlaces,
 }
@@ -180,6 +182,22 @@ pub fn prepare(path: &Path, version: Option<&Version>) -> Result<Prepared, Publi
         remarks,
         signature,
         version_is_given,
+    })
+}
+
+/// Refuses a skill with files that by their names hold secrets: what was published once is out.
+fn check_secrets(skill: Prepared) -> Result<Prepared, PublishError> {
+    let secrets = skill
+        .remarks
+        .iter()
+        .filter(|remark| remark.code == SECRET_FILE);
+    let files: Vec<String> = secrets.filter_map(|remark| remark.file.clone()).collect();
+    if files.is_empty() {
+        return Ok(skill);
+    }
+    Err(PublishError::SecretFiles {
+        path: skill.path,
+        files,
     })
 }
 

@@ -35,6 +35,7 @@ pub fn run(args: &PublishArgs, context: &Context) -> Result<(), Failure> {
         version: args.version.as_deref().map(parse_version).transpose()?,
         dry_run: args.dry_run,
         skip_existing: args.skip_existing,
+        allow_secret_files: args.allow_secret_files,
     };
     let progress = Progress::new(&context.printer);
     let show = |event: &skill_client::Event<'_>| progress.show(event);

@@ -111,3 +111,34 @@ async fn the_store_of_a_home_folder_is_not_published() {
     let ran = team.sandbox.finish(publish.current_dir(&home));
     assert_eq!(would_publish(ran), ["mine"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_not_published_by_mistake() {
+    let team = Team::new(&[], "").await;
+    let folder = team.sandbox.skill("mine");
+    team.sandbox.write("mine/assets/.env", "TOKEN=1\n");
+    let publish = ["publish", "mine", "--dry-run", "--version", "1.0.0"];
+    let ran = team.run(&publish);
+    refused(&ran, 2, "secret-file");
+    says(
+        &ran,
+        "would publish what usually holds a secret: assets/.env",
+    );
+    says(&ran, "mine/assets/.env");
+    says(&ran, "write `/assets/.env` into .skillignore");
+    team.run(&[&publish[..], &["--allow-secret-files"]].concat())
+        .ok();
+    let ran = team.run(&["pack", "mine", "--version", "1.0.0"]).ok();
+    says(&ran, "assets/.env is packed, and usually holds a secret");
+    let archive = ["publish", "mine-1.0.0.spm", "--dry-run"];
+    refused(&team.run(&archive), 2, "secret-file");
+    refused_by_validate(&team.run(&["validate", "mine", "--strict"]));
+    std::fs::write(folder.join(".skillignore"), "/assets/.env\n").expect("a file");
+    team.run(&publish).ok();
+}
+
+#[track_caller]
+fn refused_by_validate(ran: &Ran) {
+    assert_eq!(ran.code(), 2, "{}", ran.snapshot());
+    assert!(ran.stdout().contains("[secret-file]"), "{}", ran.snapshot());
+}
