@@ -39,6 +39,12 @@ def test_the_program_takes_it(words: list[str], variables: set[str]) -> None:
     assert not unknown, f"`skills {verb}` reads no {unknown}"
 
 
+@pytest.mark.parametrize(("words", "variables"), commands())
+def test_who_listens_on_every_address_says_what_clients_use(words: list[str], variables: set[str]) -> None:
+    if words[0] == "serve" and any(word.startswith("--bind=0.0.0.0:") for word in words):
+        assert "SKILLS_PUBLIC_URL" in variables
+
+
 def test_every_part_of_the_program_is_deployed() -> None:
     verbs = {param.values[0][0] for param in commands()}
     assert verbs == {"serve", "proxy", "worker", "controller"}

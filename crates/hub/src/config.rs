@@ -2,7 +2,7 @@
 //! environment: the program that runs the hub resolves flags, environment and
 //! file into a [`HubConfig`] once and passes it in.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ pub struct HubConfig {
     /// reach is a decision, not an accident.
     pub bind: SocketAddr,
     /// The address that clients use, for links in answers. Defaults to
-    /// `http://<bind>`; set it when a proxy or CDN stands in front.
+    /// `http://<bind>`; set it when a proxy or CDN stands in front, and when
+    /// `bind` is `0.0.0.0` or `[::]`, which is no address to go to.
     pub public_url: Option<Url>,
     /// The hub's name on its start page.
     pub name: String,
@@ -311,8 +312,15 @@ impl HubConfig {
     pub fn public_base(&self) -> String {
         match &self.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => format!("http://{}", self.bind),
+            None => format!("http://{}", reachable(self.bind)),
         }
+    }
+
+    /// Whether [`Self::public_base`] is a guess with which only clients on this
+    /// machine get anywhere. It is never taken from a request's `Host`: answers
+    /// are cached, here and by others, and would carry one client's word to all.
+    pub fn is_public_address_guessed(&self) -> bool {
+        self.public_url.is_none() && self.bind.ip().is_unspecified()
     }
 
     /// The database to open: the configured one, or SQLite in the data folder.
@@ -328,6 +336,16 @@ impl HubConfig {
     }
 }
 
+/// Where a listener on every address can be reached from its own machine.
+fn reachable(bind: SocketAddr) -> SocketAddr {
+    let ip = match bind.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bind.port())
+}
+
 /// The least read buffer that hyper's HTTP/1 parser accepts.
 const HEADER_BYTES_FLOOR: usize = 8192;
 
@@ -341,6 +359,24 @@ mod tests {
         assert_eq!(config.public_base(), "http://127.0.0.1:18801");
         assert_eq!(config.database_url(), "sqlite:hub-data/hub.sqlite");
         assert!(config.require_signatures);
+    }
+
+    #[test]
+    fn links_never_lead_to_an_unspecified_address() {
+        for (text, base, is_guessed) in [
+            ("bind = \"0.0.0.0:80\"", "http://127.0.0.1:80", true),
+            ("bind = \"[::]:18801\"", "http://[::1]:18801", true),
+            ("bind = \"192.0.2.7:1\"", "http://192.0.2.7:1", false),
+            (
+                "bind = \"0.0.0.0:80\"\npublic_url = \"https://skills.example.org/hub/\"",
+                "https://skills.example.org/hub",
+                false,
+            ),
+        ] {
+            let config = HubConfig::from_toml(text).expect(text);
+            assert_eq!(config.public_base(), base);
+            assert_eq!(config.is_public_address_guessed(), is_guessed, "{text}");
+        }
     }
 
     #[test]

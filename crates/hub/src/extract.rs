@@ -58,19 +58,65 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
+        // Written anew only where it must be.
+        let joined = joined_lists(query);
+        let query = joined.as_deref().unwrap_or(query);
         let pairs = form_urlencoded::parse(query.as_bytes());
         let reader = serde_urlencoded::Deserializer::new(pairs);
         serde_path_to_error::deserialize(reader)
             .map(Self)
             .map_err(|error| {
+                let field = error.path().to_string();
+                let message = in_own_words(&field, &error.inner().to_string());
                 bad_field(
                     StatusCode::BAD_REQUEST,
                     "invalid-query",
                     "A query parameter",
-                    &error.path().to_string(),
-                    error.inner(),
+                    &field,
+                    &message,
                 )
             })
+    }
+}
+
+/// Parameters that are lists: what is repeated means the same as what is separated by commas.
+const LISTS: [&str; 1] = ["tags"];
+
+/// The query with every list in one parameter, if any stands there more than once.
+fn joined_lists(query: &str) -> Option<String> {
+    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+    let values = |list: &str| -> Vec<&str> {
+        let named = pairs.iter().filter(|(name, _)| name == list);
+        named.map(|(_, value)| value.as_ref()).collect()
+    };
+    if LISTS.iter().all(|list| values(list).len() < 2) {
+        return None;
+    }
+    let mut written = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in &pairs {
+        if !LISTS.contains(&name.as_ref()) {
+            written.append_pair(name, value);
+        }
+    }
+    for list in LISTS {
+        let values = values(list);
+        if !values.is_empty() {
+            written.append_pair(list, &values.join(","));
+        }
+    }
+    Some(written.finish())
+}
+
+/// What the standard library says of numbers is about its parser.
+fn in_own_words(field: &str, message: &str) -> String {
+    match message {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            format!("`{field}` is a whole number, such as 20")
+        }
+        "number too large to fit in target type" | "number too small to fit in target type" => {
+            format!("`{field}` is a number out of bounds")
+        }
+        other => other.to_owned(),
     }
 }
 

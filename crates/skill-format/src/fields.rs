@@ -165,7 +165,18 @@ impl<'a> Fields<'a> {
                 let items = items.iter().enumerate();
                 let texts =
                     items.filter_map(|(i, item)| text_of(item, &format!("{path}[{i}]"), remarks));
-                texts.filter(|text| !text.value.is_empty()).collect()
+                let (texts, empty): (Vec<_>, Vec<_>) =
+                    texts.partition(|text| !text.value.is_empty());
+                for Located { line, .. } in empty {
+                    let message = format!("an entry of `{key}` is empty");
+                    remarks.push(
+                        Diagnostic::warning("list-entry-empty", message)
+                            .line(line)
+                            .field(path.clone())
+                            .help("remove it"),
+                    );
+                }
+                texts
             }
             Value::Scalar(scalar) => {
                 let message = format!("`{key}` is one text; it was split at commas");

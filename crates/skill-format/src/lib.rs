@@ -37,14 +37,14 @@ pub use adapters::{Framework, RenderOptions};
 pub use archive::{ArchiveError, EntryProblem, GzipProblem, TarProblem, ZipProblem};
 pub use diagnostic::{Diagnostic, Severity};
 pub use digest::{DigestError, Sha256};
-pub use discover::{Discovered, discover};
+pub use discover::{Discovered, discover, discover_except};
 pub use explain::{Explain, Fault, Place};
 pub use extract::{ExtractError, TEMPORARY_PREFIX, sweep_leftovers};
 pub use frontmatter::{
     FrontmatterError, FrontmatterFields, skill_md_with_metadata, write_frontmatter,
 };
 pub use limits::{LimitError, Limits};
-pub use lint::lint;
+pub use lint::{SECRET_FILE, lint, secret_files};
 pub use manifest::{
     Dependencies, Entrypoint, EnvironmentVariable, FrameworkSupport, Manifest, NetworkPermission,
     Permissions, SigningHint,

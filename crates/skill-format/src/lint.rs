@@ -7,10 +7,12 @@
 
 mod body;
 mod entrypoints;
+mod hints;
 mod links;
 mod package;
 mod permissions;
 mod python;
+mod secrets;
 mod spec;
 
 use crate::diagnostic::{Diagnostic, Severity};
@@ -20,6 +22,8 @@ use crate::skill::{Parts, ReadOptions};
 use crate::skill_md::SkillMd;
 use crate::skill_yaml::SkillYaml;
 use crate::tree::{SKILL_MD, SKILL_YAML, SkillTree};
+
+pub use secrets::{SECRET_FILE, secret_files};
 
 /// Checks a skill strictly. `folder_name` is the name of the folder it lies in, if it lies in one.
 ///
@@ -56,6 +60,8 @@ pub fn lint(tree: &SkillTree, folder_name: Option<&str>) -> Vec<Diagnostic> {
     entrypoints::check(&subject, &mut report);
     permissions::check(&subject, &mut report);
     python::check(&subject, &mut report);
+    hints::check(&subject, &mut report);
+    secrets::check(&subject, &mut report);
     report.into_sorted()
 }
 

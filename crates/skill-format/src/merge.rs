@@ -73,7 +73,7 @@ impl Merger<'_> {
             frameworks: yaml.frameworks.iter().map(|f| f.value.clone()).collect(),
             dependencies: yaml.dependencies.clone(),
             checksum: yaml.checksum.as_ref().map(|checksum| checksum.value),
-            signing: yaml.signing.clone(),
+            signing: yaml.signing.hint(),
             permissions: yaml.permissions.value.clone(),
             entrypoints: self.entrypoints(tree),
             compatibility: self

@@ -38,13 +38,32 @@ pub(crate) struct SkillYaml {
     pub frameworks: Vec<Located<FrameworkSupport>>,
     pub dependencies: Dependencies,
     pub checksum: Option<Located<Sha256>>,
-    pub signing: Option<SigningHint>,
+    pub signing: Signing,
     pub permissions: Located<Permissions>,
     /// `None` where the file does not speak of entry points at all.
     pub entrypoints: Option<Vec<Located<Entrypoint>>>,
     pub compatibility: Option<Located<String>>,
     pub allowed_tools: Vec<String>,
     pub metadata: BTreeMap<String, String>,
+}
+
+/// What `skill.yaml` says of signatures.
+#[derive(Debug, Default)]
+pub(crate) struct Signing {
+    pub algorithm: Option<Located<String>>,
+    pub public_key_id: Option<Located<String>>,
+    is_stated: bool,
+}
+
+impl Signing {
+    /// As the manifest has it; `None` where the file does not speak of it.
+    pub fn hint(&self) -> Option<SigningHint> {
+        let text = |text: &Option<Located<String>>| text.as_ref().map(|text| text.value.clone());
+        self.is_stated.then(|| SigningHint {
+            algorithm: text(&self.algorithm),
+            public_key_id: text(&self.public_key_id),
+        })
+    }
 }
 
 /// Reads `skill.yaml`. `None` if it is no map of fields, with the reason among the remarks.
@@ -194,15 +213,18 @@ fn checksum(fields: &mut Fields<'_>, remarks: &mut Remarks) -> Option<Located<Sh
     }
 }
 
-fn signing(fields: &mut Fields<'_>, remarks: &mut Remarks) -> Option<SigningHint> {
-    let mapping = fields.mapping("signing", remarks)?;
+fn signing(fields: &mut Fields<'_>, remarks: &mut Remarks) -> Signing {
+    let Some(mapping) = fields.mapping("signing", remarks) else {
+        return Signing::default();
+    };
     let mut fields = Fields::new(mapping, "signing");
-    let hint = SigningHint {
-        algorithm: fields.text("algorithm", remarks).map(|text| text.value),
-        public_key_id: fields.text("public-key-id", remarks).map(|text| text.value),
+    let signing = Signing {
+        algorithm: fields.text("algorithm", remarks),
+        public_key_id: fields.text("public-key-id", remarks),
+        is_stated: true,
     };
     fields.warn_of_unknown(remarks);
-    Some(hint)
+    signing
 }
 
 fn metadata(fields: &mut Fields<'_>, remarks: &mut Remarks) -> BTreeMap<String, String> {

@@ -64,11 +64,44 @@ pub fn parse_version(text: &str) -> Result<Version, VersionError> {
     if text.len() > VERSION_BYTES_MAX {
         return Err(VersionError::TooLong { bytes: text.len() });
     }
-    Version::parse(text).map_err(|error| VersionError::Malformed {
+    Version::parse(text).map_err(|_| VersionError::Malformed {
         text: text.to_owned(),
-        reason: error.to_string(),
+        reason: fault_of(text),
         meant: complete(text),
     })
+}
+
+/// Why a text is no version, for its author: of the parser's words nobody has heard.
+fn fault_of(text: &str) -> String {
+    if text.starts_with(['v', 'V']) {
+        return "it begins with a letter".into();
+    }
+    let numbers = text.split(['-', '+']).next().unwrap_or(text);
+    let parts: Vec<&str> = numbers.split('.').collect();
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    for part in &parts {
+        if part.is_empty() {
+            return "a number is missing beside a dot".into();
+        }
+        if !is_number(part) {
+            return format!("`{part}` is not a number");
+        }
+        if part.len() > 1 && part.starts_with('0') {
+            return format!("the number `{part}` begins with a zero");
+        }
+        if part.parse::<u64>().is_err() {
+            return format!("the number `{part}` is too large");
+        }
+    }
+    match parts.len() {
+        1 => "it is one number, and a version has three".into(),
+        3 => {
+            "after `-` and `+` stand letters, digits and hyphens, with dots between and no number \
+              that begins with a zero"
+                .into()
+        }
+        several => format!("it has {several} numbers, and a version has three"),
+    }
 }
 
 /// What a version names, without build metadata: `1.0.0+b` and `1.0.0` are one version
@@ -128,6 +161,33 @@ mod tests {
         assert_eq!(parse_version("").expect_err("empty"), VersionError::Empty);
         let error = parse_version(&"1".repeat(257)).expect_err("long");
         assert_eq!(error.code(), "version-too-long");
+    }
+
+    #[test]
+    fn an_error_says_why_in_words_of_its_own() {
+        for (text, reason) in [
+            ("1.10", "it has 2 numbers, and a version has three"),
+            ("7", "it is one number, and a version has three"),
+            ("1.0.0.0", "it has 4 numbers, and a version has three"),
+            ("v1.0.0", "it begins with a letter"),
+            ("latest", "`latest` is not a number"),
+            (" 1.0.0", "` 1` is not a number"),
+            ("1..0", "a number is missing beside a dot"),
+            ("-1.0.0", "a number is missing beside a dot"),
+            ("01.0.0", "the number `01` begins with a zero"),
+            (
+                "99999999999999999999.0.0",
+                "the number `99999999999999999999` is too large",
+            ),
+        ] {
+            let error = parse_version(text).expect_err(text);
+            let expected = format!("`{text}` is not a version: {reason}");
+            assert_eq!(error.to_string(), expected);
+        }
+        for text in ["1.0.0-", "1.0.0-01", "1.0.0+", "1.0.0-a..b", "1.0.0-ü"] {
+            let error = parse_version(text).expect_err(text).to_string();
+            assert!(error.contains("after `-` and `+` stand letters"), "{error}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ const CONFIG_FILE: &str = "hub.toml";
 #[derive(Debug, Default)]
 pub struct Overrides {
     pub bind: Option<SocketAddr>,
+    pub public_url: Option<String>,
     pub database: Option<String>,
     pub data: Option<PathBuf>,
 }
@@ -47,6 +48,12 @@ pub fn configuration(
     if let Some(bind) = overrides.bind {
         config.bind = bind;
     }
+    if let Some(url) = overrides.public_url {
+        config.public_url = Some(public_url(&url)?);
+        config.check().map_err(|error| {
+            Failure::bad_input("public-url", error.to_string()).with_help(PUBLIC_URL_HELP)
+        })?;
+    }
     if let Some(url) = overrides.database {
         config.database.url = Some(hub::auth::Secret::new(url));
     }
@@ -55,6 +62,16 @@ pub fn configuration(
     }
     config.data_folder = context.resolve(&config.data_folder);
     Ok(config)
+}
+
+const PUBLIC_URL_HELP: &str =
+    "write what clients type, as in --public-url https://skills.example.org";
+
+fn public_url(text: &str) -> Result<url::Url, Failure> {
+    url::Url::parse(text).map_err(|error| {
+        Failure::bad_input("public-url", format!("`{text}` is no address: {error}"))
+            .with_help(PUBLIC_URL_HELP)
+    })
 }
 
 fn read(path: &Path) -> Result<HubConfig, Failure> {
@@ -140,6 +157,14 @@ pub async fn open_hub(
     })?;
     // Port 0 means any free one: links in answers must name the real one.
     config.bind = listener.local_addr().unwrap_or(wanted);
+    if config.is_public_address_guessed() {
+        tracing::warn!(
+            links = %config.public_base(),
+            "listening on every address without a public URL: links in answers lead to this machine \
+             only; say what clients use with serve --public-url, SKILLS_PUBLIC_URL or public_url in \
+             hub.toml"
+        );
+    }
     let app = App::with_invoker(config, Arc::new(SystemClock), invoker)
         .await
         .map_err(start_failure)?;

@@ -22,7 +22,7 @@ use crate::search::{SearchOrder, SearchRequest};
 pub struct ListParams {
     /// Only skills that match these words; the order is then by relevance unless `sort` says otherwise.
     search: Option<String>,
-    /// Only skills that carry all of these tags, separated by commas. At most 10.
+    /// Only skills that carry all of these tags, separated by commas or each in a `tags` of its own. At most 10.
     tags: Option<String>,
     /// `downloads` (the default), `rating`, `recent` or `name`.
     #[param(inline, value_type = Option<SortWord>)]

@@ -25,7 +25,7 @@ pub struct SearchParams {
     /// The words to look for. Without any, the filters alone decide.
     #[param(max_length = 1024)]
     q: Option<String>,
-    /// Only skills that carry all of these tags, separated by commas. At most 10.
+    /// Only skills that carry all of these tags, separated by commas or each in a `tags` of its own. At most 10.
     tags: Option<String>,
     /// Only skills that name this framework.
     framework: Option<String>,

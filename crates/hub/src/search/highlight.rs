@@ -93,11 +93,12 @@ pub(super) fn suggest(
     let better: Vec<&str> = terms
         .iter()
         .map(|term| {
-            if is_known(term) {
+            if !is_long_enough(term) || is_known(term) {
                 return term.as_str();
             }
             let nearest = known
                 .iter()
+                .filter(|word| is_long_enough(word))
                 .map(|word| (edit_distance(term, word, SUGGESTION_ERRORS_MAX), word))
                 .filter(|(distance, _)| *distance <= SUGGESTION_ERRORS_MAX)
                 .min_by_key(|(distance, word)| (*distance, word.len().abs_diff(term.len())));
@@ -114,6 +115,11 @@ pub(super) fn suggest(
 }
 
 const SUGGESTION_ERRORS_MAX: usize = 2;
+
+/// Two errors make any word of two letters into any other.
+fn is_long_enough(word: &str) -> bool {
+    word.chars().count() > SUGGESTION_ERRORS_MAX
+}
 
 /// Optimal string alignment distance (insert, delete, replace, swap neighbours);
 /// anything over `max` may come out as `max + 1`.
@@ -184,6 +190,11 @@ mod tests {
         );
         assert_eq!(suggest(&["data"]), None);
         assert_eq!(suggest(&["zzzzzzz"]), None);
+        let known = terms(&["a", "of", "data"]);
+        let suggest = |words: &[&str]| super::suggest(&terms(words), |_| false, &known);
+        assert_eq!(suggest(&["b"]), None, "any letter is near to any other");
+        assert_eq!(suggest(&["off"]), None);
+        assert_eq!(suggest(&["b", "dta"]).as_deref(), Some("b data"));
     }
 
     #[test]

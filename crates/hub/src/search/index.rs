@@ -107,6 +107,10 @@ impl SearchIndex {
     pub fn search(&self, request: &SearchRequest) -> Result<Found, TantivyError> {
         let searcher = self.0.reader.searcher();
         let terms = query_terms(&request.query);
+        if terms.is_empty() && !request.query.trim().is_empty() {
+            // Something was asked for that no skill can hold, such as a sign or a picture.
+            return Ok(Found::default());
+        }
         for strictness in Strictness::ALL {
             let found = self.run(&searcher, request, &terms, strictness)?;
             if found.total > 0 || terms.is_empty() {

@@ -101,6 +101,11 @@ async fn filters_narrow(hub: HubBuilder) {
         ("author=alice&q=documents", vec!["text-summarizer"]),
         ("author=bob", vec![]),
         ("tags=data,none", vec![]),
+        ("tags=data&tags=none", vec![]),
+        (
+            "tags=data&q=csv&tags=data&unknown=%26",
+            vec!["csv-analyzer"],
+        ),
         ("q=data&limit=1&offset=1&tags=data", vec![]),
     ] {
         let found = hub
@@ -116,6 +121,9 @@ async fn filters_narrow(hub: HubBuilder) {
     }
     for (query, field) in [
         ("limit=0", "limit"),
+        ("limit=abc", "limit"),
+        ("limit=", "limit"),
+        ("offset=-1", "offset"),
         ("limit=101", "limit"),
         ("offset=10001", "offset"),
     ] {
@@ -184,6 +192,20 @@ async fn any_bytes_are_a_query(hub: HubBuilder) {
         hub.get(&format!("/api/v1/search?q={query}"))
             .await
             .assert_status(200);
+    }
+    for nothing_but_signs in ["%00", "%22", "%F0%9F%98%80", "%22%22", "(((", "*"] {
+        for address in ["/api/v1/search?q=", "/api/v1/skills?search="] {
+            let found = hub
+                .get(&format!("{address}{nothing_but_signs}"))
+                .await
+                .json();
+            assert_eq!(found["total"], 0, "{address}{nothing_but_signs}");
+        }
+    }
+    assert_eq!(hub.get("/api/v1/search?q=%20").await.json()["total"], 3);
+    for letters in ["a%22b", "b%20c%20d%20e%20f%20g%20h", "q"] {
+        let found = hub.get(&format!("/api/v1/search?q={letters}")).await.json();
+        assert_eq!(found.get("suggestion"), None, "{letters}: {found}");
     }
     let long = "x".repeat(1_025);
     hub.get(&format!("/api/v1/search?q={long}"))

@@ -339,7 +339,7 @@ fn tree_name(tree: &SkillTree) -> Option<String> {
 }
 
 /// The folders below `dir` that hold a `SKILL.md`, outermost ones only; `dir` itself if it does.
-pub(crate) fn skill_folders(dir: &Path) -> Result<Vec<PathBuf>, InstallError> {
+fn skill_folders(dir: &Path) -> Result<Vec<PathBuf>, InstallError> {
     let mut folders = Vec::new();
     let mut waiting = vec![(dir.to_owned(), 0)];
     let mut seen = 0;

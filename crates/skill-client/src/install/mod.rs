@@ -26,7 +26,6 @@ use skill_format::{Range, Sha256, SkillName, Version};
 pub use error::InstallError;
 pub use found::LeftOut;
 pub use held::HeldBack;
-pub(crate) use local::skill_folders;
 pub use merge::{MergeConflict, merge};
 pub use outcome::{InstallOutcome, Removed, SkillOutcome, Status};
 

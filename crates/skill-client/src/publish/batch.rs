@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use skill_format::{Explain as _, Fault, SkillName};
 
-use super::{Prepared, PublishError, PublishRequest, Published, Publisher, prepare, skill_paths};
+use super::{
+    Prepared, PublishError, PublishRequest, Published, Publisher, check_secrets, prepare,
+    skill_paths,
+};
 
 /// What became of every skill that was named.
 #[derive(Debug, Default)]
@@ -16,6 +19,12 @@ pub struct BatchOutcome {
     pub failed: Vec<(PathBuf, PublishError)>,
     /// Not even tried.
     pub skipped: Vec<Skipped>,
+    /// Agents' folders, from which nothing is published, with skills that no store has put there.
+    pub left_out: Vec<PathBuf>,
+    /// Folders that could not be looked into.
+    pub unreadable: Vec<PathBuf>,
+    /// Paths with too many folders to look into all of them.
+    pub partial: Vec<PathBuf>,
 }
 
 /// A skill that was not tried, and why.
@@ -45,13 +54,17 @@ impl Publisher<'_> {
     ) -> Result<BatchOutcome, PublishError> {
         let mut outcome = BatchOutcome::default();
         let mut prepared = Vec::new();
-        let paths = skill_paths(&request.paths)?;
+        let paths = skill_paths(request, &mut outcome)?;
         let is_batch = paths.len() > 1;
         for path in paths {
             let skill = match prepare(&path, request.version.as_ref()) {
                 // Of many skills, the given version is for those that state none.
                 Err(PublishError::OtherVersion { .. }) if is_batch => prepare(&path, None),
                 prepared => prepared,
+            };
+            let skill = match request.allow_secret_files {
+                true => skill,
+                false => skill.and_then(check_secrets),
             };
             match skill {
                 Ok(skill) => prepared.push(skill),

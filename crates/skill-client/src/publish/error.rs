@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use skill_format::{
-    ArchiveError, Explain, Fault, InvalidSkill, Place, Sha256, SkillName, TreeError, Version,
-    VersionError,
+    ArchiveError, Explain, Fault, InvalidSkill, Place, SECRET_FILE, Sha256, SkillName, TreeError,
+    Version, VersionError,
 };
 use skill_signing::SigningError;
 
@@ -35,7 +35,11 @@ pub enum PublishError {
         reason: Box<PublishError>,
     },
     #[error("there is no SKILL.md in {}", .path.display())]
-    NoSkill { path: PathBuf },
+    NoSkill {
+        path: PathBuf,
+        /// Agents' folders below it, with skills that no store has put there.
+        left_out: Vec<PathBuf>,
+    },
     #[error("the folder {} is refused: {source}", .path.display())]
     Folder {
         path: PathBuf,
@@ -74,6 +78,9 @@ pub enum PublishError {
         #[source]
         source: VersionError,
     },
+    /// Whoever gets the skill can read them, and a version is never changed.
+    #[error("{} would publish what usually holds a secret: {}", .path.display(), .files.join(", "))]
+    SecretFiles { path: PathBuf, files: Vec<String> },
     #[error("{} is not a signature", .path.display())]
     SignatureFile { path: PathBuf },
     /// The registry confirmed something else than what was sent.
@@ -109,6 +116,7 @@ impl Explain for PublishError {
             Self::TooLarge { .. } => "archive-too-large",
             Self::NoVersion { .. } => "version-missing",
             Self::OtherVersion { .. } => "version-differs",
+            Self::SecretFiles { .. } => SECRET_FILE,
             Self::SignatureFile { .. } => "signature-file",
             Self::OtherAnswer { .. } => "other-answer",
             _ => self.inner().map_or("publish-failed", Explain::code),
@@ -122,6 +130,7 @@ impl Explain for PublishError {
             Self::TooLarge { .. }
             | Self::NoVersion { .. }
             | Self::OtherVersion { .. }
+            | Self::SecretFiles { .. }
             | Self::SignatureFile { .. } => Fault::BadInput,
             Self::OtherAnswer { .. } => Fault::Denied,
             _ => self.inner().map_or(Fault::Internal, Explain::fault),
@@ -147,12 +156,30 @@ impl Explain for PublishError {
                         .unwrap_or_else(|| format!("register it, then publish again: {register}")),
                 }
             }
+            Self::NoSkill { left_out, .. } if !left_out.is_empty() => format!(
+                "{} was not looked into, since agents keep installed skills there; \
+                 to publish one that is your own, name its folder",
+                left_out
+                    .iter()
+                    .map(|folder| folder.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
             Self::NoSkill { .. } => "name a folder that holds one, or make one: skills init".into(),
             Self::TooLarge { .. } => "leave out what agents do not need: name it in .skillignore".into(),
             Self::NoVersion { .. } => {
                 "add `metadata.version` to SKILL.md or `version` to skill.yaml, or give one with --version".into()
             }
             Self::OtherVersion { .. } => "change the file, or leave out --version".into(),
+            Self::SecretFiles { path, files } => {
+                let lines: Vec<_> = files.iter().map(|file| format!("`/{file}`")).collect();
+                let again = if path.is_dir() { "" } else { ", and pack it again" };
+                format!(
+                    "leave it out: write {} into .skillignore beside SKILL.md{again}; \
+                     if it holds no secret: --allow-secret-files",
+                    lines.join(" and ")
+                )
+            }
             Self::SignatureFile { .. } => "sign it anew: skills sign FILE".into(),
             Self::OtherAnswer { .. } => "tell the registry's operator".into(),
             _ => return self.inner().and_then(Explain::help),
@@ -169,6 +196,12 @@ impl Explain for PublishError {
                     ..place
                 })
             }
+            Self::SecretFiles { path, files } => Some(Place {
+                file: files
+                    .first()
+                    .map(|file| path.join(file).display().to_string()),
+                ..Place::default()
+            }),
             _ => self.inner().and_then(Explain::place),
         }
     }

@@ -1,9 +1,10 @@
 //! Publishing one skill or a folder of many: read, pack, sign, send, dependencies first. Knows how
-//! a registry is asked, and nothing of the local store.
+//! a registry is asked, and of the local stores only what they put where (`own.rs`).
 
 mod batch;
 mod challenge;
 mod error;
+mod own;
 mod register;
 
 use std::path::{Path, PathBuf};
@@ -11,20 +12,20 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::Serialize;
 use skill_format::{
-    Diagnostic, Explain as _, Fault, InvalidSkill, Limits, Manifest, ReadOptions, Sha256, Skill,
-    SkillName, SkillTree, Version, lint, parse_version,
+    Diagnostic, Explain as _, Fault, InvalidSkill, Limits, Manifest, ReadOptions, SECRET_FILE,
+    Sha256, Skill, SkillName, SkillTree, Version, lint, parse_version,
 };
 use skill_signing::{Fingerprint, SecretKey, Statement, sign};
 
 pub use batch::{BatchOutcome, Skipped};
 pub use challenge::ChallengeError;
 pub use error::PublishError;
+pub use own::InstalledPlaces;
 
 use crate::api::{Client, Publication, ReleaseDetail};
 use crate::clock::Clock;
 use crate::events::{Event, Observer};
 use crate::fsx::{At as _, read_start};
-use crate::install::skill_folders;
 
 /// Everything that publishing works with.
 pub struct Publisher<'a> {
@@ -52,6 +53,10 @@ pub struct PublishRequest {
     pub dry_run: bool,
     /// Leave out versions that are published already, whatever they hold.
     pub skip_existing: bool,
+    /// Publish files too that by their names hold secrets.
+    pub allow_secret_files: bool,
+    /// Not looked for skills to publish: those are other people's.
+    pub installed: InstalledPlaces,
 }
 
 /// A skill that is packed and ready to be sent.
@@ -177,6 +182,22 @@ pub fn prepare(path: &Path, version: Option<&Version>) -> Result<Prepared, Publi
         remarks,
         signature,
         version_is_given,
+    })
+}
+
+/// Refuses a skill with files that by their names hold secrets: what was published once is out.
+fn check_secrets(skill: Prepared) -> Result<Prepared, PublishError> {
+    let secrets = skill
+        .remarks
+        .iter()
+        .filter(|remark| remark.code == SECRET_FILE);
+    let files: Vec<String> = secrets.filter_map(|remark| remark.file.clone()).collect();
+    if files.is_empty() {
+        return Ok(skill);
+    }
+    Err(PublishError::SecretFiles {
+        path: skill.path,
+        files,
     })
 }
 
@@ -344,17 +365,31 @@ fn published(skill: &Prepared, signer: Option<String>, state: PublishState) -> P
     }
 }
 
-/// The skills that the paths name: each folder with a `SKILL.md`, and each archive.
-fn skill_paths(paths: &[PathBuf]) -> Result<Vec<PathBuf>, PublishError> {
-    let mut found = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            found.extend(
-                skill_folders(path).map_err(|_| PublishError::NoSkill { path: path.clone() })?,
-            );
-        } else {
-            found.push(path.clone());
+/// The skills that the paths name: each folder with a `SKILL.md`, and each archive. What was not
+/// looked into is noted in the outcome.
+fn skill_paths(
+    request: &PublishRequest,
+    outcome: &mut BatchOutcome,
+) -> Result<Vec<PathBuf>, PublishError> {
+    let mut skills = Vec::new();
+    for path in &request.paths {
+        if !path.is_dir() {
+            skills.push(path.clone());
+            continue;
         }
+        let found = request.installed.own_skills(path).at("read", path)?;
+        if found.folders.is_empty() {
+            return Err(PublishError::NoSkill {
+                path: path.clone(),
+                left_out: found.left_out,
+            });
+        }
+        skills.extend(found.folders);
+        outcome.left_out.extend(found.left_out);
+        outcome.unreadable.extend(found.unreadable);
+        outcome
+            .partial
+            .extend(found.is_partial.then(|| path.clone()));
     }
-    Ok(found)
+    Ok(skills)
 }

@@ -201,6 +201,23 @@ fn rules_about_the_package() {
             "skill.yaml error dependency-never-matches",
         ),
         ("tags: [Two Words]\n", "skill.yaml warning tag-odd"),
+        ("tags: ['', x]\n", "skill.yaml:1 warning list-entry-empty"),
+        (
+            "frameworks: [{name: openai, compatibility: foo bar}]\n",
+            "skill.yaml:1 warning framework-range-malformed",
+        ),
+        (
+            "signing:\n  algorithm: rsa\n",
+            "skill.yaml:2 warning signing-algorithm-unknown",
+        ),
+        (
+            "signing: {algorithm: OpenPGP, public-key-id: zzz}\n",
+            "skill.yaml:1 warning signing-key-id-malformed",
+        ),
+        (
+            "signing: {public-key-id: '1234567'}\n",
+            "skill.yaml:1 warning signing-key-id-malformed",
+        ),
         (
             "homepage: example.com\n",
             "skill.yaml:1 warning address-malformed",
@@ -227,6 +244,122 @@ fn rules_about_the_package() {
         .insert("skill.yml", SkillFile::plain(""))
         .expect("a good path");
     assert_eq!(found(&other_name), ["skill.yml warning skill-yml"]);
+}
+
+#[test]
+fn what_skill_yaml_hints_at_may_be_written_as_usual() {
+    for yaml in [
+        "signing: {algorithm: gpg, public-key-id: '0x1234ABCD'}\n",
+        "signing: {public-key-id: 8DBF 4D9F 1A2B 3C4D 5E6F  7081 92A3 B4C5 D6E7 F809}\n",
+        "frameworks: [{name: openai, compatibility: '>=1.0, <3 || 4.x'}]\n",
+    ] {
+        assert_eq!(found(&skill_yaml(yaml)), Vec::<String>::new(), "{yaml}");
+    }
+}
+
+#[test]
+fn rules_about_python_packages() {
+    let with_script = |path: &str, text: &str| {
+        let mut tree = skill_md(PLAIN);
+        tree.insert(path, SkillFile::plain(text))
+            .expect("a good path");
+        found(&tree)
+    };
+    let script = |block: &str| format!("{block}print(1)\n");
+    for (block, expected) in [
+        (
+            "# /// script\n# dependencies = [\"pandas>=2\"]\n# ///\n",
+            &[][..],
+        ),
+        (
+            "# /// script\n# dependencies = [\n# ///\n",
+            &["scripts/run.py:2 error python-metadata-invalid"],
+        ),
+        (
+            "# /// script\n# dependencies = [\"a b c\"]\n# ///\n",
+            &["scripts/run.py:2 error python-metadata-invalid"],
+        ),
+        (
+            "# /// script\n# requires-python = \"three\"\n# ///\n",
+            &["scripts/run.py:2 error python-metadata-invalid"],
+        ),
+        (
+            "# /// script\n# dependencies = []\n",
+            &["scripts/run.py:1 warning python-metadata-unclosed"],
+        ),
+    ] {
+        assert_eq!(
+            with_script("scripts/run.py", &script(block)),
+            expected,
+            "{block}"
+        );
+    }
+    // What is not started is text like any other.
+    let unread = script("# /// script\n# dependencies = [\n# ///\n");
+    assert_eq!(
+        with_script("assets/example.py", &unread),
+        Vec::<String>::new()
+    );
+    for (yaml, expected) in [
+        ("dependencies: {python: {pandas: '>=2'}}\n", &[][..]),
+        (
+            "dependencies: {python: {pandas: 'newest'}}\n",
+            &["skill.yaml warning python-requirement-invalid"],
+        ),
+    ] {
+        assert_eq!(found(&skill_yaml(yaml)), expected, "{yaml}");
+    }
+}
+
+#[test]
+fn files_that_hold_secrets_are_pointed_out() {
+    let with_file = |path: &str, text: &str| {
+        let mut tree = skill_md(PLAIN);
+        tree.insert(path, SkillFile::plain(text))
+            .expect("a good path");
+        found(&tree)
+    };
+    const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    const PUBLIC: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (path, text) in [
+        (".env", "TOKEN=1"),
+        (".env.local", "TOKEN=1"),
+        ("assets/.envrc", "export TOKEN=1"),
+        ("assets/id_rsa", PRIVATE),
+        ("id_ed25519", PRIVATE),
+        ("assets/server.KEY", PRIVATE),
+        ("server.pem", PRIVATE),
+        ("both.pem", &format!("{PUBLIC}{PRIVATE}")),
+        ("unknown.pem", "AAAA"),
+        (".npmrc", "x"),
+        (".netrc", "x"),
+        (".git-credentials", "x"),
+        (".pypirc", "x"),
+    ] {
+        assert_eq!(
+            with_file(path, text),
+            [format!("{path} warning secret-file")]
+        );
+    }
+    for (path, text) in [
+        (".env.example", "TOKEN="),
+        (".env.production.sample", "TOKEN="),
+        (".env.template", "TOKEN="),
+        (".environment", "x"),
+        ("assets/id_rsa.pub", "x"),
+        ("assets/ca.pem", PUBLIC),
+        ("assets/key", "x"),
+    ] {
+        assert_eq!(with_file(path, text), Vec::<String>::new(), "{path}");
+    }
+    let mut tree = skill_md(PLAIN);
+    tree.insert("assets/.env", SkillFile::plain("x"))
+        .expect("a good path");
+    let help = lint(&tree, None)[0].help.clone();
+    assert_eq!(
+        help.as_deref(),
+        Some("leave it out: write the line `/assets/.env` into .skillignore")
+    );
 }
 
 #[test]

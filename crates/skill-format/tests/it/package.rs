@@ -90,7 +90,7 @@ fn a_version_is_never_a_number() {
     assert_eq!(skill.manifest.version, Some(Version::new(1, 10, 0)));
     assert_eq!(
         skill.diagnostics[0].to_string(),
-        "skill.yaml:1: warning[version-malformed]: `1.10` is not a version: unexpected end of input while parsing minor version number (help: write `1.10.0`)"
+        "skill.yaml:1: warning[version-malformed]: `1.10` is not a version: it has 2 numbers, and a version has three (help: write `1.10.0`)"
     );
     assert_eq!(
         errors(skill_yaml("version: newest\n")),

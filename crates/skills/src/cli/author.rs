@@ -155,6 +155,9 @@ pub struct PublishArgs {
     /// Skip versions that are published already instead of failing
     #[arg(long)]
     pub skip_existing: bool,
+    /// Publish files too that usually hold secrets, such as .env or a private key
+    #[arg(long)]
+    pub allow_secret_files: bool,
     #[command(flatten)]
     pub passphrase: PassphraseArg,
 }

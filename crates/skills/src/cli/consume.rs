@@ -267,7 +267,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "input")]
     pub input_file: Option<PathBuf>,
     /// Seconds after which the skill and everything it started is ended
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     pub timeout: Option<u64>,
     /// How it is contained: full, available (what this host can enforce) or off
     #[arg(

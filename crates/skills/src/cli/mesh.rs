@@ -278,7 +278,7 @@ pub struct CallArgs {
         value_name = "SECONDS",
         env = "SKILLSCALE_TIMEOUT",
         default_value_t = 30,
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = super::seconds
     )]
     pub timeout: u64,
     /// Show what the skill writes while it runs, on standard error

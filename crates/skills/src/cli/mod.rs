@@ -265,6 +265,19 @@ verbs! {
     Completions(account::CompletionsArgs),
 }
 
+/// A whole number of seconds, at least one.
+pub fn seconds(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|seconds| *seconds > 0);
+    number.ok_or_else(|| "write whole seconds, at least 1, such as 30".to_owned())
+}
+
+/// The same, up to a bound.
+#[cfg(feature = "server")]
+pub fn seconds_up_to<const MAX: u64>(text: &str) -> Result<u64, String> {
+    let number = seconds(text).ok().filter(|seconds| *seconds <= MAX);
+    number.ok_or_else(|| format!("write whole seconds, from 1 to {MAX}"))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

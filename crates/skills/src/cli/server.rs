@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::mesh::{MeshArgs, WorkerSandbox};
+use super::seconds_up_to;
 
 /// Start everything on this machine: the hub on SQLite and a folder, with signed example skills.
 #[derive(Debug, Args)]
@@ -38,6 +39,9 @@ pub struct ServeArgs {
     /// Address to listen on; overrides the file
     #[arg(long, value_name = "ADDRESS", env = "SKILLS_BIND")]
     pub bind: Option<SocketAddr>,
+    /// Address that clients use, for links in answers; overrides the file
+    #[arg(long, value_name = "URL", env = "SKILLS_PUBLIC_URL")]
+    pub public_url: Option<String>,
     /// Database address (sqlite:… or postgres:…); overrides the file
     #[arg(
         long,
@@ -49,7 +53,8 @@ pub struct ServeArgs {
     /// Folder for data; overrides the file
     #[arg(long, value_name = "DIR", env = "SKILLS_DATA")]
     pub data: Option<PathBuf>,
-    /// Make an administrator of this name if there is none, and write a one-time password to standard output
+    /// Make an administrator of this name if there is no account yet, and write an API token of theirs to
+    /// standard output, once; `skills login --token-stdin` takes it
     #[arg(long, value_name = "NAME")]
     pub bootstrap_admin: Option<String>,
     /// Topic of the mesh whose workers run skills for callers of the HTTP API [default: none runs them]
@@ -161,6 +166,6 @@ pub struct ProbeArgs {
     #[arg(value_name = "URL")]
     pub url: String,
     /// Seconds to wait for the answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = seconds_up_to::<60>)]
     pub timeout: u64,
 }

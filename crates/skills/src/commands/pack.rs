@@ -6,7 +6,7 @@ use serde_json::json;
 use skill_client::fsx;
 use skill_format::{
     Limits, Manifest, ReadOptions, SKILL_MD, Sha256, Skill, SkillFile, SkillTree, Version,
-    parse_version, skill_md_with_metadata,
+    parse_version, secret_files, skill_md_with_metadata,
 };
 
 use crate::cli::author::PackArgs;
@@ -24,6 +24,11 @@ pub fn run(args: &PackArgs, context: &Context) -> Result<(), Failure> {
     // What could not be installed is not written: limits hold for the archive as a whole too.
     SkillTree::read_archive(&bytes, &Limits::default())
         .map_err(|error| Failure::from(error).at_file(&dir))?;
+    for file in secret_files(&skill.tree) {
+        context.printer.warn(format!(
+            "{file} is packed, and usually holds a secret: to leave it out, write `/{file}` into .skillignore"
+        ));
+    }
     let output = output_path(args, &skill.manifest, context)?;
     write(&output, &bytes, args.force)?;
     report(&skill, &output, &bytes, context);

@@ -1,10 +1,13 @@
 //! `skills publish`: one skill, or a folder of many in one go.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use serde_json::json;
 use skill_client::publish::{
-    BatchOutcome, PublishRequest, PublishState, Published, Publisher, Signer,
+    BatchOutcome, InstalledPlaces, PublishRequest, PublishState, Published, Publisher, Signer,
 };
-use skill_client::{Clock, SystemClock};
+use skill_client::{Clock, PathInputs, Paths, SystemClock};
 use skill_format::{Explain, Severity, parse_version};
 use skill_signing::{Keyring, SecretKey, SecretText};
 
@@ -12,7 +15,7 @@ use super::{info::size, passphrase};
 use crate::cli::author::PublishArgs;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::installing::Progress;
+use crate::installing::{Progress, roots};
 
 pub fn run(args: &PublishArgs, context: &Context) -> Result<(), Failure> {
     let client = context.client(&args.registry)?;
@@ -21,15 +24,18 @@ pub fn run(args: &PublishArgs, context: &Context) -> Result<(), Failure> {
         key,
         passphrase: passphrase.as_ref().map(SecretText::expose),
     });
+    let paths: Vec<_> = args
+        .paths
+        .iter()
+        .map(|path| context.resolve(path))
+        .collect();
     let request = PublishRequest {
-        paths: args
-            .paths
-            .iter()
-            .map(|path| context.resolve(path))
-            .collect(),
+        installed: installed_places(&paths, context)?,
+        paths,
         version: args.version.as_deref().map(parse_version).transpose()?,
         dry_run: args.dry_run,
         skip_existing: args.skip_existing,
+        allow_secret_files: args.allow_secret_files,
     };
     let progress = Progress::new(&context.printer);
     let show = |event: &skill_client::Event<'_>| progress.show(event);
@@ -69,8 +75,55 @@ fn signing_key(
     }
 }
 
+/// Where skills lie that were installed into the projects around these folders, or for this person.
+pub fn installed_places(
+    folders: &[PathBuf],
+    context: &Context,
+) -> Result<InstalledPlaces, Failure> {
+    let own = context.paths();
+    let mut stores = BTreeSet::from([own.store_dir().to_owned(), own.user_dir().to_owned()]);
+    stores.extend(folders.iter().map(|folder| {
+        let around = Paths::resolve(PathInputs {
+            cwd: folder.canonicalize().unwrap_or_else(|_| folder.clone()),
+            home: context.home().to_owned(),
+            store: None,
+            global: false,
+        });
+        around.store_dir().to_owned()
+    }));
+    let stores = stores.iter().map(PathBuf::as_path);
+    Ok(InstalledPlaces::new(&roots(own, context), stores)?)
+}
+
+/// Says which folders below the named ones were not looked into, as the user would write them.
+pub fn note_left_out(left_out: &[PathBuf], context: &Context) {
+    if left_out.is_empty() {
+        return;
+    }
+    let shown: Vec<_> = left_out
+        .iter()
+        .map(|folder| folder.strip_prefix(context.cwd()).unwrap_or(folder))
+        .map(|folder| folder.display().to_string())
+        .collect();
+    context.printer.note(format!(
+        "not looked into, since agents keep installed skills there: {}; if one is your own, name \
+         its folder",
+        shown.join(", ")
+    ));
+}
+
 fn report(outcome: &BatchOutcome, context: &Context) {
     let printer = &context.printer;
+    note_left_out(&outcome.left_out, context);
+    for folder in &outcome.unreadable {
+        printer.warn(format!("{} cannot be read", folder.display()));
+    }
+    for path in &outcome.partial {
+        printer.warn(format!(
+            "{} has too many folders to look into all of them",
+            path.display()
+        ));
+    }
     for published in &outcome.published {
         for remark in published
             .remarks

@@ -15,6 +15,7 @@ use crate::wiring::{self, Overrides};
 pub fn run(args: &ServeArgs, context: &Context) -> Result<(), Failure> {
     let overrides = Overrides {
         bind: args.bind,
+        public_url: args.public_url.clone(),
         database: args.database.clone(),
         data: args.data.clone(),
     };
@@ -34,7 +35,8 @@ pub fn run(args: &ServeArgs, context: &Context) -> Result<(), Failure> {
         if let Some(name) = &args.bootstrap_admin {
             bootstrap(&app, name, context).await?;
         }
-        tracing::info!(address = %app.config().public_base(), "serving");
+        let config = app.config();
+        tracing::info!(listening = %config.bind, address = %config.public_base(), "serving");
         hub::serve(listener, app, stop).await;
         telemetry.finish(telemetry::SERVER).await;
         Ok(())
@@ -51,6 +53,11 @@ async fn bootstrap(app: &hub::App, name: &str, context: &Context) -> Result<(), 
     match made {
         Some(admin) => {
             context.printer.line(admin.expose_token());
+            context.printer.note(format!(
+                "the line on standard output is an API token of the administrator {name}, shown this once; \
+                 to sign in with it: skills login --registry {} --token-stdin",
+                app.config().public_base()
+            ));
             context
                 .printer
                 .document(&serde_json::json!({ "username": name, "token": admin.expose_token() }));

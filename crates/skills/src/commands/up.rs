@@ -34,6 +34,7 @@ const KEY_DAYS: u64 = 730;
 pub fn run(args: &UpArgs, context: &Context) -> Result<(), Failure> {
     let overrides = Overrides {
         bind: Some(args.bind),
+        public_url: None,
         data: Some(args.data.clone()),
         database: None,
     };

@@ -5,16 +5,24 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 use skill_client::fsx;
-use skill_format::{Diagnostic, Explain, Limits, SKILL_MD, Severity, SkillTree, discover, lint};
+use skill_client::publish::InstalledPlaces;
+use skill_format::{Diagnostic, Explain, Limits, SKILL_MD, Severity, SkillTree, lint};
 
+use super::publish::{installed_places, note_left_out};
 use crate::cli::author::ValidateArgs;
 use crate::context::Context;
 use crate::failure::{BAD_INPUT, Failure, io_failure};
 
 pub fn run(args: &ValidateArgs, context: &Context) -> Result<(), Failure> {
+    let folders: Vec<_> = args
+        .paths
+        .iter()
+        .map(|path| context.resolve(path))
+        .collect();
+    let installed = installed_places(&folders, context)?;
     let mut reports = Vec::new();
     for path in &args.paths {
-        reports.extend(validate(path, context)?);
+        reports.extend(validate(path, &installed, context)?);
     }
     let summary = Summary::of(&reports, args.strict);
     for report in &reports {
@@ -54,8 +62,12 @@ impl Report {
     }
 }
 
-/// The skill at `path`, or the skills below it.
-fn validate(path: &Path, context: &Context) -> Result<Vec<Report>, Failure> {
+/// The skill at `path`, or the skills below it, without those that were only installed there.
+fn validate(
+    path: &Path,
+    installed: &InstalledPlaces,
+    context: &Context,
+) -> Result<Vec<Report>, Failure> {
     let absolute = context.resolve(path);
     let metadata =
         std::fs::metadata(&absolute).map_err(|error| io_failure(path, "read", &error))?;
@@ -72,7 +84,10 @@ fn validate(path: &Path, context: &Context) -> Result<Vec<Report>, Failure> {
         }
         return Ok(vec![validate_archive(path, &absolute)]);
     }
-    let found = discover(&absolute).map_err(|error| io_failure(path, "read", &error))?;
+    let found = installed
+        .own_skills(&absolute)
+        .map_err(|error| io_failure(path, "read", &error))?;
+    note_left_out(&found.left_out, context);
     for folder in &found.unreadable {
         context
             .printer

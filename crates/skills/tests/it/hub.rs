@@ -15,6 +15,10 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub struct Hub {
     child: Child,
     pub url: String,
+    /// What links in answers begin with, as the server says.
+    pub links: Option<String>,
+    /// What it said before it served.
+    pub log: String,
     /// The administrator's token, at the first start on new data.
     pub token: Option<String>,
 }
@@ -63,16 +67,17 @@ impl Hub {
         options: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        let has_address = options.iter().any(|option| option.starts_with("--bind="));
+        let address = (!has_address).then_some("--bind=127.0.0.1:0");
         let mut child = program
             .args([
                 "serve",
-                "--bind",
-                "127.0.0.1:0",
                 "--bootstrap-admin",
                 "admin",
                 "--database",
                 database,
             ])
+            .args(address)
             .arg("--data")
             .arg(data)
             .args(options)
@@ -95,6 +100,8 @@ impl Hub {
         let mut hub = Self {
             child,
             url: String::new(),
+            links: None,
+            log: String::new(),
             token: None,
         };
         let mut log = String::new();
@@ -105,8 +112,12 @@ impl Hub {
             if stream == "out" {
                 hub.token = Some(line.clone());
             }
-            if let Some((_, address)) = line.split_once("serving address=") {
-                hub.url = address.trim().to_owned();
+            if let Some((_, rest)) = line.split_once("serving listening=") {
+                let (listening, _) = rest.split_once(' ').expect("the address of links");
+                hub.url = format!("http://{}", listening.replace("0.0.0.0", "127.0.0.1"));
+                hub.links = rest
+                    .split_once("address=")
+                    .map(|(_, links)| links.trim().to_owned());
             }
             log.push_str(&line);
             log.push('\n');
@@ -123,6 +134,7 @@ impl Hub {
                 hub.token = Some(line);
             }
         }
+        hub.log = log;
         hub
     }
 
@@ -200,6 +212,8 @@ pub fn up_and_down(data: &Path) -> serde_json::Value {
     let mut hub = Hub {
         child,
         url: String::new(),
+        links: None,
+        log: String::new(),
         token: None,
     };
     assert_eq!(hub.stop(), Some(0), "{text}");
