@@ -51,7 +51,11 @@ impl Mesh {
             }
             Self::Nats(mesh, _) => {
                 match mesh.ready(READY_WITHIN).await {
-                    Err(error) if matches!(error, nats::ConnectError::Away { .. }) => {
+                    // Both may change without us, and the worker goes on trying.
+                    Err(
+                        error @ (nats::ConnectError::Away { .. }
+                        | nats::ConnectError::NoRoom { .. }),
+                    ) => {
                         tracing::warn!(%error, code = error.code(), "waiting for the server");
                     }
                     other => other?,
