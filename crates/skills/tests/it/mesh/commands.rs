@@ -64,6 +64,19 @@ fn call_that_nobody_answers_says_so() {
         "{}",
         ran.snapshot()
     );
+    let said = ran.stderr();
+    assert!(
+        said.contains("nothing is reached at tcp://127.0.0.1:9: "),
+        "{said}"
+    );
+    assert!(said.contains("skills proxy"), "{said}");
+    // Somebody is there, and no worker: that is another advice.
+    let mesh = Mesh::start();
+    let mut call = mesh.command(&["call", "T", "x", "--timeout", "1"]);
+    let ran = sandbox.finish(&mut call);
+    let said = ran.stderr();
+    assert!(said.contains("a worker serves the topic"), "{said}");
+    assert!(!said.contains("nothing is reached"), "{said}");
     let ran = sandbox.run(&["call", "", "x"]);
     assert_eq!(ran.code(), 2);
     assert!(
