@@ -155,6 +155,20 @@ fn what_cannot_work_is_said_at_the_start() {
 }
 
 #[test]
+fn connections_that_ask_nothing_keep_no_probe_away() {
+    let mesh = Mesh::start();
+    let url = mesh.proxy.start["metrics"].as_str().expect("metrics");
+    let host = url
+        .trim_start_matches("http://")
+        .trim_end_matches("/metrics");
+    let idle: Vec<_> = (0..80)
+        .map(|_| std::net::TcpStream::connect(host).expect("a connection"))
+        .collect();
+    assert_eq!(get(&url.replace("/metrics", "/healthz")).0, 200);
+    drop(idle);
+}
+
+#[test]
 fn proxy_and_worker_tell_how_they_are_over_http() {
     let mesh = Mesh::start();
     let worker = mesh.worker("a", "T", &["--workers", "1"]);
