@@ -125,6 +125,40 @@ fn skillscales_variables_are_enough() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let mesh = Mesh::start();
+    mesh.skill("echo", "cat\n");
+    let empty = |command: &mut std::process::Command| {
+        for name in [
+            "SKILLS_NATS_URL",
+            "SKILLS_NATS_CA",
+            "SKILLS_STORE",
+            "SKILLSCALE_TIMEOUT",
+            "SKILLSCALE_TOPIC",
+            "SKILLSCALE_WORKERS",
+            "SKILLSCALE_SKILLS_DIR",
+            "SKILLSCALE_MATCHER",
+            "SKILLSCALE_METRICS_PORT",
+        ] {
+            command.env(name, "");
+        }
+    };
+    let mut command = mesh.command(&["--json", "worker", "--sandbox", "available"]);
+    empty(&mut command);
+    command.env("WORKER_NAME", "a");
+    let worker = Process::start(&mut command);
+    assert_eq!(worker.start["topics"], serde_json::json!(["TOPIC_DEFAULT"]));
+    assert_eq!(worker.start["workers"], 4);
+    let mut command = mesh.command(&["call", "TOPIC_DEFAULT", "--skill", "echo", "hello"]);
+    empty(&mut command);
+    assert_eq!(mesh.sandbox.finish(&mut command).ok().stdout(), "hello");
+    // What was chosen on the command line stands.
+    let mut command = mesh.command(&["worker", "--workers", "0"]);
+    empty(&mut command);
+    assert_eq!(mesh.sandbox.finish(&mut command).code(), 2);
+}
+
+#[test]
 fn what_cannot_work_is_said_at_the_start() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(&["worker", "--topic", "T", "--sandbox", "available"]);
