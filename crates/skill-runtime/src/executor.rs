@@ -102,7 +102,13 @@ impl SkillExecutor {
             Ok(job) => job,
             Err(error) => {
                 let code = Code::parse(error.code()).unwrap_or(Code::InputInvalid);
-                return Ok(measured.fail(Ending::BadInput, code, told(&error)));
+                let said = if code == Code::InputMissing {
+                    // Whoever asks sits at no command line.
+                    format!("{code}: {error}; send it with the request, as a JSON document")
+                } else {
+                    told(&error)
+                };
+                return Ok(measured.fail(Ending::BadInput, code, said));
             }
         };
         if let Some(trace) = measured.what_to_continue() {
