@@ -6,24 +6,27 @@
 //! reply    [reply_to, {"request_id", "status": "success" | "error", "content", "error", "timestamp"}]
 //! ```
 //!
-//! Three additions, which SkillScale's programs pass over, as they do any member that they do not know: a
+//! Four additions, which SkillScale's programs pass over, as they do any member that they do not know: a
 //! request may say `"progress": true`, and only such a request is answered by replies with
-//! `"status": "progress"` before the last one; a request may carry the W3C's `"traceparent"` and
-//! `"tracestate"`; and a reply with an error may say its `"code"`.
+//! `"status": "progress"` before the last one; a request may say in `"timeout_ms"` how long its asker wants
+//! it to take; a request may carry the W3C's `"traceparent"` and `"tracestate"`; and a reply with an error
+//! may say its `"code"`.
 
 mod code;
 mod error;
-mod read;
+mod plain;
 
 #[cfg(test)]
 mod tests;
+
+use std::time::Duration;
 
 use serde::Serialize;
 use skill_trace::TraceContext;
 
 pub use code::Code;
 pub use error::{BadMessage, Problem};
-pub use read::{Envelope, open, topic_text};
+pub use plain::read::{Envelope, open, topic_text};
 
 /// Bytes of a whole payload. Intents are texts such as a CSV file; 16 MiB is a hundred times what the
 /// original could take before its environment overflowed.
@@ -49,6 +52,10 @@ pub struct Request {
     /// Whether replies before the last one are welcome.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub progress: bool,
+    /// Milliseconds from `timestamp` after which the asker wants no more of it. Where there is none, whoever
+    /// runs it decides alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
     /// The span that the work is a part of.
     #[serde(flatten)]
     pub trace: Option<TraceContext>,
@@ -61,7 +68,17 @@ impl Request {
     /// # Errors
     /// What is wrong, with the reply topic where one could be read.
     pub fn parse(payload: &[u8]) -> Result<Self, BadMessage> {
-        read::request(payload)
+        plain::request(payload)
+    }
+
+    /// How much of its time is left at `now`, in seconds since 1970; `None` where it has no end. The clocks
+    /// are two machines': where they say that it comes from the future, or that its time was over before
+    /// it arrived, they say nothing, and the whole time counts.
+    pub fn time_left(&self, now: f64) -> Option<Duration> {
+        let time = Duration::from_millis(self.timeout_ms?);
+        let waited = Duration::try_from_secs_f64(now - self.timestamp).unwrap_or_default();
+        let left = time.saturating_sub(waited);
+        Some(if left.is_zero() { time } else { left })
     }
 
     /// The payload as it goes over the wire.
@@ -157,7 +174,7 @@ impl Reply {
     /// # Errors
     /// What is wrong.
     pub fn parse(payload: &[u8]) -> Result<Self, BadMessage> {
-        read::reply(payload)
+        plain::reply(payload)
     }
 
     /// The payload as it goes over the wire.

@@ -29,7 +29,7 @@ pub struct SkillExecutor {
 }
 
 impl SkillExecutor {
-    /// An entry point may run as long as it says, but never longer than `timeout`.
+    /// An entry point may run as long as it says, but never longer than `timeout`, nor than its asker waits.
     pub fn new(
         topic: impl Into<String>,
         library: Arc<Library>,
@@ -95,7 +95,10 @@ impl SkillExecutor {
             }
         };
         measured.chose(&member.skill, &entry.entry().name);
-        let timeout = self.timeout.min(entry.timeout());
+        let mut timeout = self.timeout.min(entry.timeout());
+        if let Some(left) = progress.time_left() {
+            timeout = timeout.min(left);
+        }
         let job = entry.job(input.into_bytes(), timeout, &member.beside);
         measured.end(Phase::Prepare);
         let mut job = match job {
