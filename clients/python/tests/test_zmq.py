@@ -43,7 +43,8 @@ async def test_publish_speaks_skillscale_s_frames(config: Config, worker: MakeWo
     [[topic, payload]] = served.frames
     assert topic == b"TOPIC_A"
     request = json.loads(payload)
-    assert set(request) == {"request_id", "reply_to", "intent", "timestamp"}
+    assert set(request) == {"request_id", "reply_to", "intent", "timestamp", "timeout_ms"}
+    assert request["timeout_ms"] == 10_000
     assert re.fullmatch(r"AGENT_REPLY_[0-9a-f]{8}", request["reply_to"])
     assert before <= request["timestamp"] <= time.time()
     assert isinstance(request["intent"], str)

@@ -139,6 +139,7 @@ fn share(requests: usize) -> Outcome<f64> {
             intent: r#"{"skill":"text-summarizer","data":"a hundred bytes or so"}"#.into(),
             timestamp: 0.0,
             progress: false,
+            timeout_ms: None,
             trace: None,
         };
         publisher.send("TOPIC_LOAD", SNDMORE)?;

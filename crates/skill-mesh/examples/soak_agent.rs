@@ -148,6 +148,7 @@ fn request(number: usize, plan: &Plan) -> Request {
         intent: plan.intent(number),
         timestamp: 0.0,
         progress: false,
+        timeout_ms: None,
         trace: None,
     }
 }

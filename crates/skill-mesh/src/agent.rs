@@ -17,8 +17,10 @@ use crate::transport::{AgentEnd, AgentOutlet, WallClock};
 /// How an agent asks.
 #[derive(Clone)]
 pub struct Settings {
-    /// How long to wait for an answer. SkillScale's agents wait for 30 s.
+    /// How long a request may take, which it says to whoever runs it. SkillScale's agents wait for 30 s.
     pub timeout: Duration,
+    /// How much longer to wait for the answer: for the one that says that the time is over.
+    pub grace: Duration,
     /// After how long without an answer the request is sent again, in case it was lost with a proxy.
     /// Only done where the other side knows duplicates, so that nothing is run twice for it.
     pub resend: Duration,
@@ -31,6 +33,8 @@ impl Settings {
     pub fn new(clock: WallClock) -> Self {
         Self {
             timeout: Duration::from_secs(30),
+            // A skill whose time is over gets 2 s to end by itself; its answer then has as long.
+            grace: Duration::from_secs(4),
             resend: Duration::from_secs(5),
             clock,
         }
@@ -95,7 +99,7 @@ impl Explain for CallError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Timeout { .. } => Some(
-                "look whether the proxy runs at the given address and a worker serves the topic, or wait longer"
+                "look whether a worker serves the topic, the mesh is up, and its two addresses are not swapped; where a worker has it, the request may still be running"
                     .into(),
             ),
             Self::TooLarge { .. } => {
@@ -173,9 +177,9 @@ impl Agent {
     /// # Errors
     /// See [`CallError`].
     pub async fn call_for_bytes(&self, topic: &str, intent: &str) -> Result<Vec<u8>, CallError> {
-        let request = self.request(topic, intent, self.next_id(), false)?;
-        self.ask(topic, request, self.inner.settings.timeout, &mut |_| {})
-            .await
+        let timeout = self.inner.settings.timeout;
+        let request = self.request(topic, intent, self.next_id(), false, timeout)?;
+        self.ask(topic, request, timeout, &mut |_| {}).await
     }
 
     /// The same with news while it goes on.
@@ -188,9 +192,9 @@ impl Agent {
         intent: &str,
         mut news: impl FnMut(String) + Send,
     ) -> Result<Vec<u8>, CallError> {
-        let request = self.request(topic, intent, self.next_id(), true)?;
-        self.ask(topic, request, self.inner.settings.timeout, &mut news)
-            .await
+        let timeout = self.inner.settings.timeout;
+        let request = self.request(topic, intent, self.next_id(), true, timeout)?;
+        self.ask(topic, request, timeout, &mut news).await
     }
 
     /// The same for a request that has an id already, unique for ever, and its own time-out. Asked again under
@@ -206,7 +210,7 @@ impl Agent {
         timeout: Duration,
         mut news: impl FnMut(String) + Send,
     ) -> Result<Vec<u8>, CallError> {
-        let request = self.request(topic, intent, id, true)?;
+        let request = self.request(topic, intent, id, true, timeout)?;
         self.ask(topic, request, timeout, &mut news).await
     }
 
@@ -247,6 +251,7 @@ impl Agent {
         let _entry = Entry::new(&self.inner, &request.request_id, sender)?;
         let settings = &self.inner.settings;
         let began = Instant::now();
+        let patience = timeout.saturating_add(settings.grace);
         // At once, and not by the first tick of a timer, which comes with the next millisecond.
         self.inner.outlet.publish(topic, request);
         let every = settings.resend.max(Duration::from_millis(1));
@@ -265,8 +270,8 @@ impl Agent {
                         Status::Progress => news(reply.content),
                     },
                 },
-                () = tokio::time::sleep_until(began + timeout) => {
-                    return Err(CallError::Timeout { topic: topic.to_owned(), waited: timeout });
+                () = tokio::time::sleep(patience.saturating_sub(began.elapsed())) => {
+                    return Err(CallError::Timeout { topic: topic.to_owned(), waited: patience });
                 }
                 _ = resend.tick() => {
                     if self.inner.outlet.shares() {
@@ -287,6 +292,7 @@ impl Agent {
         intent: &str,
         request_id: String,
         progress: bool,
+        timeout: Duration,
     ) -> Result<Request, CallError> {
         topic_text(topic.as_bytes()).map_err(|_| CallError::Topic {
             topic: topic.to_owned(),
@@ -297,6 +303,7 @@ impl Agent {
             intent: intent.to_owned(),
             timestamp: (self.inner.settings.clock)(),
             progress,
+            timeout_ms: Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             trace: None,
         };
         let bytes = request.to_json().len();

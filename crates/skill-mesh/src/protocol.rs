@@ -6,11 +6,12 @@
 //! reply    [reply_to, {"request_id", "status": "success" | "error", "content", "error", "timestamp"}]
 //! ```
 //!
-//! Four additions, which SkillScale's programs pass over, as they do any member that they do not know: a
+//! Five additions, which SkillScale's programs pass over, as they do any member that they do not know: a
 //! request may say `"progress": true`, and only such a request is answered by replies with
-//! `"status": "progress"` before the last one; a request may carry the W3C's `"traceparent"` and
-//! `"tracestate"`; a reply with an error may say its `"code"`; and one whose result is no text has it in
-//! `"content_base64"`, and what can be read of it in `"content"`.
+//! `"status": "progress"` before the last one; a request may say in `"timeout_ms"` how long its asker wants
+//! it to take; a request may carry the W3C's `"traceparent"` and `"tracestate"`; a reply with an error may
+//! say its `"code"`; and one whose result is no text has it in `"content_base64"`, and what can be read of
+//! it in `"content"`.
 
 mod code;
 mod error;
@@ -18,6 +19,8 @@ mod read;
 
 #[cfg(test)]
 mod tests;
+
+use std::time::Duration;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
@@ -53,6 +56,10 @@ pub struct Request {
     /// Whether replies before the last one are welcome.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub progress: bool,
+    /// Milliseconds from `timestamp` after which the asker wants no more of it. Where there is none, whoever
+    /// runs it decides alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
     /// The span that the work is a part of.
     #[serde(flatten)]
     pub trace: Option<TraceContext>,
@@ -66,6 +73,16 @@ impl Request {
     /// What is wrong, with the reply topic where one could be read.
     pub fn parse(payload: &[u8]) -> Result<Self, BadMessage> {
         read::request(payload)
+    }
+
+    /// How much of its time is left at `now`, in seconds since 1970; `None` where it has no end. The clocks
+    /// are two machines': where they say that it comes from the future, or that its time was over before
+    /// it arrived, they say nothing, and the whole time counts.
+    pub fn time_left(&self, now: f64) -> Option<Duration> {
+        let time = Duration::from_millis(self.timeout_ms?);
+        let waited = Duration::try_from_secs_f64(now - self.timestamp).unwrap_or_default();
+        let left = time.saturating_sub(waited);
+        Some(if left.is_zero() { time } else { left })
     }
 
     /// The payload as it goes over the wire.

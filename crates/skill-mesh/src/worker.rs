@@ -32,16 +32,23 @@ pub trait Executor: Send + Sync + 'static {
     ) -> impl Future<Output = Outcome> + Send;
 }
 
-/// Sends news of a request that goes on, to agents that asked for them.
+/// What a request that goes on is told and tells: how long it has, and news for agents that asked for them.
 #[derive(Clone)]
 pub struct Progress {
     outlet: Arc<dyn WorkerOutlet>,
     clock: WallClock,
     key: Key,
     wanted: bool,
+    by: Option<Instant>,
 }
 
 impl Progress {
+    /// How long its asker still waits, at least a millisecond; `None` if that is not known.
+    pub fn time_left(&self) -> Option<Duration> {
+        let left = self.by?.saturating_duration_since(Instant::now());
+        Some(left.max(Duration::from_millis(1)))
+    }
+
     /// Sends a piece of news, such as a line of output.
     pub fn say(&self, news: impl Into<String>) {
         if self.wanted {
@@ -130,17 +137,30 @@ struct Work<E> {
     executor: Arc<E>,
     running: JoinSet<Outcome>,
     keys: Vec<(Id, Key)>,
-    backlog: VecDeque<Arc<Request>>,
+    backlog: VecDeque<Taken>,
     settings: Settings,
     summary: Summary,
 }
 
+/// A request and when its asker waits no more, by this machine's clock.
+struct Taken {
+    request: Arc<Request>,
+    by: Option<Instant>,
+}
+
 impl<E: Executor> Work<E> {
     fn take(&mut self, request: Arc<Request>) {
+        let left = request.time_left((self.settings.clock)());
+        // One beyond what a clock can say never comes.
+        let by = left.and_then(|left| Instant::now().checked_add(left));
+        self.put(Taken { request, by });
+    }
+
+    fn put(&mut self, taken: Taken) {
         if self.running.len() < self.settings.slots.max(1) {
-            self.start(request);
+            self.start(taken);
         } else if self.backlog.len() < self.settings.backlog_max {
-            self.backlog.push_back(request);
+            self.backlog.push_back(taken);
         } else {
             self.summary.busy += 1;
             let error = format!(
@@ -148,17 +168,18 @@ impl<E: Executor> Work<E> {
                 self.running.len(),
                 self.backlog.len()
             );
-            self.reply(&key(&request), Outcome::Failure(Code::Busy, error));
+            self.reply(&key(&taken.request), Outcome::Failure(Code::Busy, error));
         }
     }
 
-    fn start(&mut self, request: Arc<Request>) {
+    fn start(&mut self, Taken { request, by }: Taken) {
         let key = key(&request);
         let progress = Progress {
             outlet: self.outlet.clone(),
             clock: self.settings.clock.clone(),
             key: key.clone(),
             wanted: request.progress,
+            by,
         };
         let executor = self.executor.clone();
         let task = self
@@ -184,8 +205,21 @@ impl<E: Executor> Work<E> {
             }
             self.reply(&key, outcome);
         }
-        if let Some(request) = self.backlog.pop_front() {
-            self.start(request);
+        self.next();
+    }
+
+    /// Starts the first that waits and whose asker still does.
+    fn next(&mut self) {
+        while let Some(taken) = self.backlog.pop_front() {
+            if taken.by.is_none_or(|by| Instant::now() < by) {
+                return self.start(taken);
+            }
+            self.summary.failed += 1;
+            let why = "deadline: the time that was given to this request was over before a slot of the worker was free; give it more, or start more workers";
+            self.reply(
+                &key(&taken.request),
+                Outcome::Failure(Code::Deadline, why.to_owned()),
+            );
         }
     }
 
@@ -205,8 +239,8 @@ impl<E: Executor> Work<E> {
         let shares = self.outlet.shares();
         if shares {
             self.outlet.send(FromWorker::Drain);
-            for request in std::mem::take(&mut self.backlog) {
-                self.hand_back(key(&request));
+            for taken in std::mem::take(&mut self.backlog) {
+                self.hand_back(key(&taken.request));
             }
         }
         // What comes after the call to stop is handed back where that is understood. Where it is not,
@@ -262,7 +296,7 @@ impl<E: Executor> Work<E> {
             .into_iter()
             .map(|(_, key)| key);
         let waiting = std::mem::take(&mut self.backlog);
-        for key in running.chain(waiting.iter().map(|request| key(request))) {
+        for key in running.chain(waiting.iter().map(|taken| key(&taken.request))) {
             if shares {
                 self.hand_back(key);
             } else {
@@ -298,4 +332,93 @@ fn bounded(reply: Reply) -> Reply {
         "result-too-large: the result has {bytes} bytes as JSON, at most {PAYLOAD_BYTES_MAX} fit into a reply; have the skill write a file and name it"
     );
     Reply::failure(reply.request_id, error).of_kind(Code::ResultTooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::sync::{Notify, mpsc, oneshot};
+
+    use super::*;
+
+    /// Keeps what a worker says, and shares nothing out, as SkillScale's proxy.
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Reply>>);
+
+    impl WorkerOutlet for Heard {
+        fn send(&self, message: FromWorker) {
+            if let FromWorker::Reply(_, reply) = message {
+                self.0.lock().unwrap().push(reply);
+            }
+        }
+
+        fn shares(&self) -> bool {
+            false
+        }
+    }
+
+    /// Says how long it has once it may go on.
+    #[derive(Default)]
+    struct Held(Notify);
+
+    impl Executor for Held {
+        async fn execute(&self, request: Arc<Request>, progress: Progress) -> Outcome {
+            let left = progress.time_left();
+            self.0.notified().await;
+            Outcome::Success(format!("{} had {left:?}", request.request_id).into_bytes())
+        }
+    }
+
+    fn request(id: &str, timeout_ms: Option<u64>) -> ToWorker {
+        ToWorker::Request(Arc::new(Request {
+            request_id: id.to_owned(),
+            reply_to: "R".to_owned(),
+            intent: String::new(),
+            timestamp: 0.0,
+            progress: false,
+            timeout_ms,
+            trace: None,
+        }))
+    }
+
+    #[tokio::test]
+    async fn what_waited_here_until_its_time_was_over_is_answered_and_not_begun() {
+        let (sender, incoming) = mpsc::unbounded_channel();
+        let (sent, closed) = oneshot::channel();
+        drop(sent);
+        let heard = Arc::new(Heard::default());
+        let end = WorkerEnd {
+            incoming,
+            outlet: heard.clone(),
+            closed,
+        };
+        let held = Arc::new(Held::default());
+        let settings = Settings {
+            slots: 1,
+            backlog_max: 9,
+            drain: Duration::from_secs(9),
+            clock: Arc::new(|| 0.0),
+        };
+        for (id, timeout_ms) in [("first", None), ("late", Some(1)), ("last", None)] {
+            sender.send(request(id, timeout_ms)).unwrap();
+        }
+        let executor = held.clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let worker = tokio::spawn(run(end, executor, settings, async {
+            let _ = stopped.await;
+        }));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        while heard.0.lock().unwrap().len() < 3 {
+            held.0.notify_one();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stop.send(()).unwrap();
+        let summary = worker.await.unwrap();
+        assert_eq!((summary.succeeded, summary.failed), (2, 1));
+        let heard = heard.0.lock().unwrap();
+        let told: Vec<_> = heard.iter().map(|reply| reply.content.as_str()).collect();
+        assert_eq!(told, ["first had None", "", "last had None"]);
+        assert_eq!(heard[1].code(), Some(Code::Deadline), "{:?}", heard[1]);
+    }
 }

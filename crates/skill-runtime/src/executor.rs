@@ -29,7 +29,7 @@ pub struct SkillExecutor {
 }
 
 impl SkillExecutor {
-    /// An entry point may run as long as it says, but never longer than `timeout`.
+    /// An entry point may run as long as it says, but never longer than `timeout`, nor than its asker waits.
     pub fn new(
         topic: impl Into<String>,
         library: Arc<Library>,
@@ -95,7 +95,10 @@ impl SkillExecutor {
             }
         };
         measured.chose(&member.skill, &entry.entry().name);
-        let timeout = self.timeout.min(entry.timeout());
+        let mut timeout = self.timeout.min(entry.timeout());
+        if let Some(left) = progress.time_left() {
+            timeout = timeout.min(left);
+        }
         let around = Neighbours {
             beside: &member.beside,
             protected: &snapshot.protected,
@@ -106,7 +109,13 @@ impl SkillExecutor {
             Ok(job) => job,
             Err(error) => {
                 let code = Code::parse(error.code()).unwrap_or(Code::InputInvalid);
-                return Ok(measured.fail(Ending::BadInput, code, told(&error)));
+                let said = if code == Code::InputMissing {
+                    // Whoever asks sits at no command line.
+                    format!("{code}: {error}; send it with the request, as a JSON document")
+                } else {
+                    told(&error)
+                };
+                return Ok(measured.fail(Ending::BadInput, code, said));
             }
         };
         if let Some(trace) = measured.what_to_continue() {

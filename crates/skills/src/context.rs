@@ -1,6 +1,7 @@
 //! What a command needs of its surroundings, read from the process once: folders, environment,
 //! terminal. No other module of the program reads the environment.
 
+use std::ffi::OsStr;
 use std::future::Future;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,11 @@ use skill_client::{Config, ConfigFile, PathInputs, Paths, Registry, Secret};
 use crate::cli::{GlobalArgs, RegistryArg};
 use crate::failure::Failure;
 use crate::printer::Printer;
+
+/// Whether a variable is set, to nothing.
+pub fn is_empty_variable(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.is_empty())
+}
 
 /// The surroundings of one run.
 #[derive(Debug, Clone)]

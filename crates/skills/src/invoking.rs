@@ -15,6 +15,9 @@ use crate::mesh::{Mesh, wall_clock};
 /// is known on the mesh by the same name; ids of invocations are unique for ever.
 pub const REPLY_TOPIC: &str = "AGENT_REPLY_HUB";
 
+/// What a mesh says in a deadline's text if the topic has no worker at all.
+const NOBODY: &str = "(0 connected)";
+
 /// Passes invocations to a topic.
 pub struct MeshInvoker {
     agent: Agent,
@@ -93,9 +96,10 @@ fn explain(error: CallError) -> InvokeError {
         CallError::Topic { .. } => InvokeError::NotServed(error.to_string()),
         CallError::TooLarge { .. } => InvokeError::InvalidInput(error.to_string()),
         CallError::Failed { code, error } => match code {
-            Some(Code::Busy) => InvokeError::Busy,
-            // The latter: nobody took it in time.
-            Some(Code::NoMatchingSkill | Code::Deadline) => InvokeError::NotServed(error),
+            Some(Code::NoMatchingSkill) => InvokeError::NotServed(error),
+            // Nobody took it in time: because nobody is there, or because all are at work.
+            Some(Code::Deadline) if error.contains(NOBODY) => InvokeError::NotServed(error),
+            Some(Code::Busy | Code::Deadline) => InvokeError::Busy,
             Some(
                 Code::BadRequest
                 | Code::UnknownEntryPoint
@@ -140,6 +144,24 @@ mod tests {
             r#"{{"request_id":"1","status":"error","content":"","error":"{said}","timestamp":1.0}}"#
         ));
         assert_eq!(error, InvokeError::NotServed(said.into()));
+        // Who serves it and is at work is no reason to believe that nobody does.
+        let late = |connected: usize| {
+            let said = skill_mesh::queue::Refusal::Deadline {
+                topic: "T".into(),
+                workers: connected,
+                waited: std::time::Duration::from_secs(25),
+            };
+            let error = said.to_string();
+            (
+                explained(
+                    &json!({"request_id": "1", "status": "error", "error": error}).to_string(),
+                ),
+                error,
+            )
+        };
+        assert_eq!(late(1).0, InvokeError::Busy);
+        let (error, said) = late(0);
+        assert_eq!(error, InvokeError::NotServed(said));
         // A skill's complaint is no refusal, whatever it looks like.
         let said = "busy: says the skill";
         let error = explained(&format!(

@@ -10,11 +10,16 @@ use skill_mesh::connect::{self, Endpoints};
 use skill_mesh::nats::{self, Nats};
 use skill_mesh::transport::{AgentEnd, WallClock, WorkerEnd};
 
+use tokio::net::TcpStream;
+
 use crate::cli::mesh::MeshArgs;
 use crate::failure::Failure;
 
 /// How long a NATS server may take to answer at the start.
 const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long is waited for somebody to take a connection, once a call was not answered.
+const REACHED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A transport and where it is.
 #[derive(Clone)]
@@ -51,7 +56,11 @@ impl Mesh {
             }
             Self::Nats(mesh, _) => {
                 match mesh.ready(READY_WITHIN).await {
-                    Err(error) if matches!(error, nats::ConnectError::Away { .. }) => {
+                    // Both may change without us, and the worker goes on trying.
+                    Err(
+                        error @ (nats::ConnectError::Away { .. }
+                        | nats::ConnectError::NoRoom { .. }),
+                    ) => {
                         tracing::warn!(%error, code = error.code(), "waiting for the server");
                     }
                     other => other?,
@@ -77,12 +86,51 @@ impl Mesh {
         }
     }
 
+    /// Why nobody is reached at this moment; `None` if somebody listens there.
+    pub async fn unreached(&self) -> Option<String> {
+        match self {
+            Self::ZeroMq(endpoints) => {
+                for address in [&endpoints.xsub, &endpoints.xpub] {
+                    if let Err(why) = listens(address).await {
+                        return Some(format!("nothing is reached at {address}: {why}"));
+                    }
+                }
+                None
+            }
+            Self::Nats(mesh, _) => mesh
+                .ready(REACHED_WITHIN)
+                .await
+                .err()
+                .map(|error| error.to_string()),
+        }
+    }
+
+    /// What to do about it.
+    pub fn where_to_look(&self) -> &'static str {
+        match self {
+            Self::ZeroMq(_) => {
+                "start `skills proxy`, or give its addresses with --proxy-xsub and --proxy-xpub"
+            }
+            Self::Nats(..) => "look whether the NATS server runs and has room for streams",
+        }
+    }
+
     /// Where it is, for people.
     pub fn address(&self) -> String {
         match self {
             Self::ZeroMq(endpoints) => format!("{} and {}", endpoints.xsub, endpoints.xpub),
             Self::Nats(_, address) => address.clone(),
         }
+    }
+}
+
+/// Whether somebody takes connections at `tcp://HOST:PORT`.
+async fn listens(address: &str) -> Result<(), String> {
+    let connecting = TcpStream::connect(address.trim_start_matches("tcp://"));
+    match tokio::time::timeout(REACHED_WITHIN, connecting).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", REACHED_WITHIN.as_secs())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A small HTTP server beside a proxy or a worker: `/metrics` for Prometheus, `/healthz` and `/readyz` for
 //! whoever starts and stops it. Knows nothing of what it reports.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,14 +15,14 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use crate::failure::Failure;
 
-/// Connections at a time: a scraper and a few probes.
+/// Connections at a time: a scraper and a few probes. One more takes the place of the oldest.
 const CONNECTIONS_MAX: usize = 64;
 /// How long a client may take to send its request.
-const HEADER_WITHIN: Duration = Duration::from_secs(10);
+const HEADER_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is told.
 pub trait Report: Send + Sync + 'static {
@@ -44,7 +45,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// Serves until it is dropped.
 pub async fn serve(listener: TcpListener, report: Arc<dyn Report>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -55,14 +56,13 @@ pub async fn serve(listener: TcpListener, report: Arc<dyn Report>) {
                 continue;
             }
         };
-        let Ok(place) = room.clone().try_acquire_owned() else {
-            continue;
-        };
-        let report = report.clone();
-        tokio::spawn(async move {
-            answer(stream, report).await;
-            drop(place);
-        });
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS_MAX
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        open.push_back(tokio::spawn(answer(stream, report.clone())).abort_handle());
     }
 }
 
@@ -74,6 +74,7 @@ async fn answer(stream: TcpStream, report: Arc<dyn Report>) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WITHIN)
+        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {

@@ -178,6 +178,8 @@ class Agent:
     ) -> Answer:
         """Sends one request and awaits its one answer, ``timeout`` seconds at most.
 
+        The worker is told, and ends the skill when nobody waits for it any more.
+
         ``intent`` is a text, or a mapping that is sent as JSON: ``{"skill": …, "data": …}`` for a
         skill by its name, ``{"task": …}`` for whichever fits. ``on_progress`` is called with the
         news that a long skill of ``skills worker`` sends before its answer.
@@ -204,6 +206,7 @@ class Agent:
             intent=intent_text(intent),
             timestamp=time.time(),
             wants_progress=on_progress is not None,
+            timeout_ms=round(min(max(0.001, seconds), 1e9) * 1000),
             trace=members(traceparent, tracestate),
         )
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

@@ -25,6 +25,8 @@ class Request:
     """Seconds since 1970."""
     wants_progress: bool = False
     """Whether replies before the last one are welcome; only ``skills worker`` sends them."""
+    timeout_ms: int | None = None
+    """How long it may take from ``timestamp``; only ``skills worker`` keeps to it."""
     trace: Mapping[str, str] = field(default_factory=dict)
     """``traceparent`` and ``tracestate``; SkillScale's servers pass over them."""
 
@@ -38,6 +40,8 @@ class Request:
         }
         if self.wants_progress:
             message["progress"] = True
+        if self.timeout_ms is not None:
+            message["timeout_ms"] = self.timeout_ms
         message.update(self.trace)
         return json.dumps(message, ensure_ascii=False).encode()
 

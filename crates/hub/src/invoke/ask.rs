@@ -34,8 +34,9 @@ pub struct InvokeBody {
 }
 
 /// The same beside an input that is the whole body.
+// Unlike elsewhere: what is misspelt here would run something else than was meant.
 #[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct InvokeParams {
     /// Which entry point, for a body that is not JSON.

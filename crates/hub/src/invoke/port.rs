@@ -17,7 +17,7 @@ use super::live::Live;
 /// duplicate is recognised and answered, not run again.
 pub trait Invoker: Send + Sync {
     /// Runs a skill and waits for its result. May be dropped when the hub stops; the work then goes on or not, and is
-    /// asked for again under the same id. Ends within `invocation.timeout`, with [`InvokeError::NoAnswer`] if need be.
+    /// asked for again under the same id. Ends soon after `invocation.timeout`, with [`InvokeError::NoAnswer`] if need be.
     fn invoke(
         &self,
         invocation: Invocation,
@@ -57,7 +57,7 @@ pub struct Output {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvokeError {
     /// No room; the skill did not run.
-    #[error("every worker is busy and the queue is full")]
+    #[error("every worker is busy, and none was free in time")]
     Busy,
     /// Nobody has the skill; it did not run.
     #[error("{0}")]

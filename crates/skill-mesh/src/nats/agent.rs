@@ -286,17 +286,17 @@ impl Link {
         let name = self.topic_stream(&question.topic, As::Agent).await.ok()?;
         let stream = self.context().get_stream_no_info(&name).await.ok()?;
         let consumer = stream.consumer_info(names::CONSUMER).await;
-        let taken = match consumer {
-            Ok(info) => info.delivered.stream_sequence >= sequence,
+        let is_served = match consumer {
+            Ok(info) if info.delivered.stream_sequence >= sequence => return None,
+            // Somebody asks for requests, or has some.
+            Ok(info) => info.num_waiting > 0 || info.num_ack_pending > 0,
             // No worker was ever there.
-            Err(error) => error.kind() != ConsumerInfoErrorKind::NotFound,
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => false,
+            Err(_) => return None,
         };
-        if taken {
-            return None;
-        }
         let refusal = self.failure(
             question,
-            too_old(&question.topic, self.settings().queue.wait),
+            too_old(&question.topic, self.settings().queue.wait, is_served),
         );
         let kept = self.keep(&question.key, &refusal).await;
         if matches!(kept, Kept::Ours(_)) {

@@ -9,6 +9,7 @@ use skill_format::{Explain, Fault};
 use tokio::sync::watch;
 
 use super::link::{Health, Link};
+use super::streams::NO_ROOM;
 use super::{Nats, Options, Settings, names};
 
 /// Why there is no connection.
@@ -54,6 +55,14 @@ pub enum ConnectError {
         /// What it said.
         why: String,
     },
+    /// Connected, and no storage is left there.
+    #[error("the NATS server at {address} has no storage left: {why}")]
+    NoRoom {
+        /// Without user and password.
+        address: String,
+        /// What it said.
+        why: String,
+    },
     /// Connected, but nothing stores messages there.
     #[error("the NATS server at {address} gives no JetStream: {why}")]
     NoJetStream {
@@ -72,6 +81,7 @@ impl Explain for ConnectError {
             Self::File { .. } => "mesh-nats-file",
             Self::Away { .. } => "mesh-nats-away",
             Self::Refused { .. } => "mesh-nats-refused",
+            Self::NoRoom { .. } => "mesh-nats-full",
             Self::NoJetStream { .. } => "mesh-no-jetstream",
         }
     }
@@ -80,7 +90,9 @@ impl Explain for ConnectError {
         match self {
             Self::Address { .. } | Self::Topic { .. } | Self::File { .. } => Fault::BadInput,
             Self::Refused { .. } => Fault::Denied,
-            Self::Away { .. } | Self::NoJetStream { .. } => Fault::Unavailable,
+            Self::Away { .. } | Self::NoRoom { .. } | Self::NoJetStream { .. } => {
+                Fault::Unavailable
+            }
         }
     }
 
@@ -97,6 +109,9 @@ impl Explain for ConnectError {
                 }
                 Self::Refused { .. } => {
                     "look at user and password, token, credentials file or certificates"
+                }
+                Self::NoRoom { .. } => {
+                    "remove streams that nobody needs (`nats stream report` shows what each reserves), or raise max_file_store or the account's limit"
                 }
                 Self::NoJetStream { .. } => {
                     "start nats-server with -js, and allow JetStream for the account"
@@ -250,7 +265,9 @@ pub(super) async fn ready(link: &Link, limit: Duration) -> Result<(), ConnectErr
     }
     let heard = link.health().get();
     let why = heard.unwrap_or_else(|| "nothing was heard from it".into());
-    Err(if link.is_connected() {
+    Err(if why.contains(NO_ROOM) {
+        ConnectError::NoRoom { address, why }
+    } else if link.is_connected() {
         ConnectError::NoJetStream { address, why }
     } else if why.contains("authorization") || why.contains("authentication") {
         ConnectError::Refused { address, why }

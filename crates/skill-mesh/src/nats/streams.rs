@@ -18,11 +18,17 @@ const WAITING_WORKERS_MAX: i64 = 8_192;
 /// Dead letters that are kept, before the oldest go.
 const DEAD_LETTERS_MAX: i64 = 100_000;
 const DEAD_LETTER_BYTES_MAX: i64 = 256 * 1024 * 1024;
+/// As JetStream writes it.
+const UNLIMITED: i64 = -1;
+
+/// What an error begins with if the server, or the account, has no storage left for a stream.
+pub(super) const NO_ROOM: &str = "there is no room for the stream";
 
 /// Who makes a topic's stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum As {
-    /// Takes it as it is.
+    /// Takes it as it is. If there is none, makes one that reserves nothing: whoever misspells a topic must
+    /// not take storage from the others.
     Agent,
     /// Brings it up to its own settings.
     Worker,
@@ -32,15 +38,29 @@ impl Link {
     /// Makes the stream of a topic unless it is there; returns its name. A stream of another name that has
     /// the subject already is taken as it is.
     pub(super) async fn topic_stream(&self, topic: &str, who: As) -> Result<String, String> {
-        let config = of_topic(self.settings(), topic);
-        match self.made(config.clone(), who).await {
+        let mut config = of_topic(self.settings(), topic);
+        let made = match who {
+            As::Worker => self.made(config.clone(), who).await,
+            As::Agent => {
+                let bytes_max = std::mem::replace(&mut config.max_bytes, UNLIMITED);
+                match self.made(config.clone(), who).await {
+                    // This account allows no stream without a bound.
+                    Err(Unmade::BoundRequired) => {
+                        config.max_bytes = bytes_max;
+                        self.made(config.clone(), who).await
+                    }
+                    made => made,
+                }
+            }
+        };
+        match made {
             Ok(()) => Ok(config.name),
             Err(Unmade::Overlap) => {
                 let subject = names::subject(topic);
                 let name = self.context().stream_by_subject(subject).await;
                 name.map_err(|error| error.to_string())
             }
-            Err(Unmade::Other(why)) => Err(why),
+            Err(error) => Err(error.why()),
         }
     }
 
@@ -84,14 +104,27 @@ impl Link {
         match self.made(config, As::Agent).await {
             Ok(()) => Ok(()),
             Err(Unmade::Overlap) => Err("another stream has its subject; remove that one".into()),
-            Err(Unmade::Other(why)) => Err(why),
+            Err(error) => Err(error.why()),
         }
     }
 }
 
 enum Unmade {
+    /// Another stream has the subject.
     Overlap,
+    /// The account takes only streams that say how large they may become.
+    BoundRequired,
     Other(String),
+}
+
+impl Unmade {
+    fn why(self) -> String {
+        match self {
+            Self::Overlap => "another stream has its subject".into(),
+            Self::BoundRequired => "the account requires a bound for every stream".into(),
+            Self::Other(why) => why,
+        }
+    }
 }
 
 async fn make(context: &Context, config: Config, who: As) -> Result<(), Unmade> {
@@ -106,14 +139,37 @@ async fn make(context: &Context, config: Config, who: As) -> Result<(), Unmade> 
         Some(ErrorCode::STREAM_SUBJECT_OVERLAP) => Err(Unmade::Overlap),
         // It is there, with other settings.
         Some(ErrorCode::STREAM_NAME_EXIST) if who == As::Worker => {
-            let updated = context.update_stream(&config).await;
-            updated
-                .map(|_| ())
-                .map_err(|error| Unmade::Other(error.to_string()))
+            let Err(error) = context.update_stream(&config).await else {
+                return Ok(());
+            };
+            match error.kind() {
+                // Smaller than it should be serves better than none.
+                CreateStreamErrorKind::JetStream(why) if is_storage(why.error_code()) => {
+                    tracing::warn!(stream = config.name, %error, "the stream stays as it is");
+                    Ok(())
+                }
+                _ => Err(Unmade::Other(error.to_string())),
+            }
         }
         Some(ErrorCode::STREAM_NAME_EXIST) => Ok(()),
+        Some(ErrorCode::STREAM_MAX_BYTES_REQUIRED) => Err(Unmade::BoundRequired),
+        // The server looks for room before it looks whether the stream is there.
+        Some(code) if is_storage(code) && context.get_stream(&config.name).await.is_ok() => Ok(()),
+        Some(code) if is_storage(code) => {
+            Err(Unmade::Other(format!("{NO_ROOM} {}: {error}", config.name)))
+        }
         _ => Err(Unmade::Other(error.to_string())),
     }
+}
+
+/// No storage is left, on the server or for the account.
+fn is_storage(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED
+            | ErrorCode::INSUFFICIENT_RESOURCES
+            | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+    )
 }
 
 fn of_topic(settings: &Settings, topic: &str) -> Config {

@@ -120,6 +120,7 @@ pub(super) fn request(payload: &[u8]) -> Result<Request, BadMessage> {
             intent,
             timestamp: timestamp(&value),
             progress: value.get("progress") == Some(&Value::Bool(true)),
+            timeout_ms: timeout_ms(&value),
             trace: trace(&value),
         })
     })();
@@ -228,6 +229,12 @@ fn timestamp(value: &serde_json::Map<String, Value>) -> f64 {
         .get("timestamp")
         .and_then(Value::as_f64)
         .unwrap_or(0.0)
+}
+
+/// A whole number from 1. Whatever else stands there is no time, and no error.
+fn timeout_ms(value: &serde_json::Map<String, Value>) -> Option<u64> {
+    let time = value.get("timeout_ms")?.as_u64()?;
+    (time > 0).then_some(time)
 }
 
 /// Whatever else stands there is nobody's trace, and no error.

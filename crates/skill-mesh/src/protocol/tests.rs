@@ -12,6 +12,7 @@ fn request() -> impl Strategy<Value = Request> {
         any::<String>(),
         any::<u32>().prop_map(f64::from),
         any::<bool>(),
+        prop::option::of(1..=u64::MAX),
         prop::option::of((
             "[1-9a-f]{32}",
             "[1-9a-f]{16}",
@@ -20,12 +21,13 @@ fn request() -> impl Strategy<Value = Request> {
         )),
     )
         .prop_map(
-            |(request_id, reply_to, intent, timestamp, progress, trace)| Request {
+            |(request_id, reply_to, intent, timestamp, progress, timeout_ms, trace)| Request {
                 request_id,
                 reply_to,
                 intent,
                 timestamp,
                 progress,
+                timeout_ms,
                 trace: trace.and_then(|(trace, span, flags, state)| {
                     TraceContext::parse(&format!("00-{trace}-{span}-{flags}"), state.as_deref())
                 }),
@@ -118,12 +120,48 @@ fn a_plain_request_has_the_four_fields_of_the_original_and_no_other() {
         intent: "x".into(),
         timestamp: 1.5,
         progress: false,
+        timeout_ms: None,
         trace: None,
     };
     assert_eq!(
         String::from_utf8(request.to_json()).unwrap(),
         r#"{"request_id":"1","reply_to":"AGENT_REPLY_1","intent":"x","timestamp":1.5}"#
     );
+}
+
+#[test]
+fn the_time_of_a_request_is_a_whole_number_of_milliseconds_and_anything_else_is_none() {
+    let of = |time: &str| {
+        let payload = format!(
+            r#"{{"request_id":"1","reply_to":"R","intent":"x","timestamp":100,"timeout_ms":{time}}}"#
+        );
+        let open = open(payload.as_bytes());
+        assert!(matches!(open, Ok(Envelope::Request { .. })), "{payload}");
+        Request::parse(payload.as_bytes()).unwrap()
+    };
+    let request = of("1500");
+    assert_eq!(request.timeout_ms, Some(1500));
+    for nonsense in [
+        "0",
+        "-1",
+        "1.5",
+        "1e300",
+        r#""1500""#,
+        "null",
+        "[]",
+        "{}",
+        "true",
+    ] {
+        assert_eq!(of(nonsense).timeout_ms, None, "{nonsense}");
+        assert_eq!(of(nonsense).time_left(100.0), None, "{nonsense}");
+    }
+    // What it has waited is taken off, as far as the clocks of two machines can tell.
+    let left = |now: f64| request.time_left(now).map(|left| left.as_millis());
+    assert_eq!(left(100.0), Some(1500));
+    assert_eq!(left(101.0), Some(500));
+    for apart in [99.0, 200.0, f64::NAN, f64::INFINITY, -1e300] {
+        assert_eq!(left(apart), Some(1500), "{apart}");
+    }
 }
 
 #[test]

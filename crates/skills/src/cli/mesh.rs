@@ -272,7 +272,7 @@ pub struct CallArgs {
     /// Entry point to run [default: the only or first one]
     #[arg(long, value_name = "NAME", requires = "skill")]
     pub entry: Option<String>,
-    /// Seconds to wait for the answer
+    /// Seconds that it may take; the worker then ends it
     #[arg(
         long,
         value_name = "SECONDS",

@@ -15,7 +15,10 @@ pub mod server;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::context;
 
 /// `skills --help`, grouped by what a person is about to do.
 const HELP_TEMPLATE: &str = "\
@@ -115,7 +118,7 @@ impl Cli {
         if let Some(cli) = Self::read_with_one_verb(&words) {
             return Ok(cli);
         }
-        let whole = Self::command().help_template(help_template());
+        let whole = without_empty_variables(Self::command().help_template(help_template()));
         Self::from_arg_matches(&whole.try_get_matches_from(words)?)
     }
 
@@ -125,9 +128,23 @@ impl Cli {
     fn read_with_one_verb(words: &[OsString]) -> Option<Self> {
         let verb = words.iter().skip(1).find_map(|word| Command::alone(word))?;
         let program = GlobalArgs::augment_args(clap::Command::new("skills"));
-        let matches = program.subcommand(verb).try_get_matches_from(words).ok()?;
+        let program = without_empty_variables(program.subcommand(verb));
+        let matches = program.try_get_matches_from(words).ok()?;
         Self::from_arg_matches(&matches).ok()
     }
+}
+
+/// The same, as if variables that are set to nothing were not set: templates write such for what nobody chose.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|flag| {
+        let is_empty = flag.get_env().is_some_and(context::is_empty_variable);
+        if is_empty {
+            flag.env(Resettable::Reset)
+        } else {
+            flag
+        }
+    });
+    command.mut_subcommands(without_empty_variables)
 }
 
 /// When to colour the output.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use skill_mesh::agent::{Agent, Settings};
+use skill_mesh::agent::{Agent, CallError, Settings};
 use skill_mesh::protocol::PAYLOAD_BYTES_MAX;
 
 use crate::cli::mesh::CallArgs;
@@ -29,7 +29,8 @@ pub fn run(args: &CallArgs, context: &Context) -> Result<(), Failure> {
     };
     let began = Instant::now();
     context.block_on(async {
-        let end = Mesh::connect(&args.mesh).await?.agent().await?;
+        let mesh = Mesh::connect(&args.mesh).await?;
+        let end = mesh.agent().await?;
         let telemetry = Telemetry::start("skills-call", context)?;
         let agent = Agent::new(
             end,
@@ -50,8 +51,24 @@ pub fn run(args: &CallArgs, context: &Context) -> Result<(), Failure> {
             show(result, began.elapsed(), args, context);
         }
         telemetry.finish(telemetry::COMMAND).await;
-        Ok(answer.map(drop)?)
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error @ CallError::Timeout { .. }) => Err(unanswered(&error, &mesh).await),
+            Err(error) => Err(error.into()),
+        }
     })
+}
+
+/// Whether anybody was there to answer, said beside the error.
+async fn unanswered(error: &CallError, mesh: &Mesh) -> Failure {
+    let mut failure = Failure::of(error);
+    match mesh.unreached().await {
+        Some(why) => {
+            failure.message = format!("{}: {why}", failure.message);
+            failure.with_help(mesh.where_to_look())
+        }
+        None => failure,
+    }
 }
 
 fn show(result: &[u8], took: Duration, args: &CallArgs, context: &Context) {

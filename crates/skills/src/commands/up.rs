@@ -39,6 +39,9 @@ pub fn run(args: &UpArgs, context: &Context) -> Result<(), Failure> {
         database: None,
     };
     let mut config = wiring::configuration(None, overrides, context)?;
+    // One worker runs all: what it has no slot for waits in the hub's line, as long as its caller lets it.
+    let slots = skill_sandbox::Settings::default().slots;
+    config.invoke.concurrent_max = config.invoke.concurrent_max.min(slots);
     // A person is watching: what goes well is said once, below, in words.
     if context.global.verbose == 0 {
         config.log.filter = "warn".to_owned();

@@ -153,6 +153,11 @@ async fn bodies_that_are_nothing_are_refused(hub: HubBuilder) {
     answer
         .assert_problem(400, "invalid-query")
         .assert_names("timeoutSeconds");
+    // Nearly right: not what was meant.
+    for query in ["?timeout=1", "?timeout_seconds=1", "?entri=x"] {
+        let answer = run_raw(&stage, query, "text/plain", b"x").await;
+        answer.assert_problem(400, "invalid-query");
+    }
     // Deep enough to end a reader that calls itself.
     let deep = format!("{{\"input\": {}", "[".repeat(900));
     let answer = run_raw(&stage, "", json_type, deep.as_bytes()).await;

@@ -83,9 +83,17 @@ pub(super) fn told(bad: &BadMessage) -> Option<Key> {
 }
 
 /// Why a request that nobody took in time is refused.
-pub(in crate::nats) fn too_old(topic: &str, waited: Duration) -> String {
+pub(in crate::nats) fn too_old(topic: &str, waited: Duration, is_served: bool) -> String {
+    let (who, help) = if is_served {
+        ("", "start more workers, or send less")
+    } else {
+        (
+            " (0 connected)",
+            "start one, or look whether the topic is spelt as the worker spells it",
+        )
+    };
     format!(
-        "deadline: no worker of topic {topic} was free within {} ms; start more workers, or look whether the topic is spelt as the worker spells it",
+        "deadline: no worker of topic {topic} was free within {} ms{who}; {help}",
         waited.as_millis()
     )
 }
@@ -124,7 +132,7 @@ impl Link {
             && let Some(waited) = self.age(delivery.published).await
             && waited > queue.wait
         {
-            if self.refuse(key, too_old(topic, waited)).await {
+            if self.refuse(key, too_old(topic, waited, true)).await {
                 self.count(|counts| counts.deadline += 1);
             }
             return Admission::Answered;

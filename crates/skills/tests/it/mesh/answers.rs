@@ -219,6 +219,8 @@ fn each_kind_of_error_has_its_code_beside_the_text() {
         assert_eq!(ran.code(), exit, "{}", ran.stdout());
         let said = format!("{}{}", ran.stdout(), ran.stderr());
         assert!(said.contains(&format!("\"code\": \"{code}\"")), "{said}");
+        // Nobody who asks a worker has its command line before them.
+        assert!(!said.contains("command line"), "{said}");
     }
 }
 

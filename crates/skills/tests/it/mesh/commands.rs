@@ -64,6 +64,19 @@ fn call_that_nobody_answers_says_so() {
         "{}",
         ran.snapshot()
     );
+    let said = ran.stderr();
+    assert!(
+        said.contains("nothing is reached at tcp://127.0.0.1:9: "),
+        "{said}"
+    );
+    assert!(said.contains("skills proxy"), "{said}");
+    // Somebody is there, and no worker: that is another advice.
+    let mesh = Mesh::start();
+    let mut call = mesh.command(&["call", "T", "x", "--timeout", "1"]);
+    let ran = sandbox.finish(&mut call);
+    let said = ran.stderr();
+    assert!(said.contains("a worker serves the topic"), "{said}");
+    assert!(!said.contains("nothing is reached"), "{said}");
     let ran = sandbox.run(&["call", "", "x"]);
     assert_eq!(ran.code(), 2);
     assert!(
@@ -112,6 +125,40 @@ fn skillscales_variables_are_enough() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let mesh = Mesh::start();
+    mesh.skill("echo", "cat\n");
+    let empty = |command: &mut std::process::Command| {
+        for name in [
+            "SKILLS_NATS_URL",
+            "SKILLS_NATS_CA",
+            "SKILLS_STORE",
+            "SKILLSCALE_TIMEOUT",
+            "SKILLSCALE_TOPIC",
+            "SKILLSCALE_WORKERS",
+            "SKILLSCALE_SKILLS_DIR",
+            "SKILLSCALE_MATCHER",
+            "SKILLSCALE_METRICS_PORT",
+        ] {
+            command.env(name, "");
+        }
+    };
+    let mut command = mesh.command(&["--json", "worker", "--sandbox", "available"]);
+    empty(&mut command);
+    command.env("WORKER_NAME", "a");
+    let worker = Process::start(&mut command);
+    assert_eq!(worker.start["topics"], serde_json::json!(["TOPIC_DEFAULT"]));
+    assert_eq!(worker.start["workers"], 4);
+    let mut command = mesh.command(&["call", "TOPIC_DEFAULT", "--skill", "echo", "hello"]);
+    empty(&mut command);
+    assert_eq!(mesh.sandbox.finish(&mut command).ok().stdout(), "hello");
+    // What was chosen on the command line stands.
+    let mut command = mesh.command(&["worker", "--workers", "0"]);
+    empty(&mut command);
+    assert_eq!(mesh.sandbox.finish(&mut command).code(), 2);
+}
+
+#[test]
 fn what_cannot_work_is_said_at_the_start() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(&["worker", "--topic", "T", "--sandbox", "available"]);
@@ -139,6 +186,20 @@ fn what_cannot_work_is_said_at_the_start() {
         "{}",
         ran.snapshot()
     );
+}
+
+#[test]
+fn connections_that_ask_nothing_keep_no_probe_away() {
+    let mesh = Mesh::start();
+    let url = mesh.proxy.start["metrics"].as_str().expect("metrics");
+    let host = url
+        .trim_start_matches("http://")
+        .trim_end_matches("/metrics");
+    let idle: Vec<_> = (0..80)
+        .map(|_| std::net::TcpStream::connect(host).expect("a connection"))
+        .collect();
+    assert_eq!(get(&url.replace("/metrics", "/healthz")).0, 200);
+    drop(idle);
 }
 
 #[test]

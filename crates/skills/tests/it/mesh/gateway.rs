@@ -64,6 +64,21 @@ fn ask(
     })
 }
 
+/// The same, answered at once.
+fn begin(url: &str, token: &str, skill: &str) -> Value {
+    let url = format!("{url}/api/v1/skills/{skill}/invoke");
+    let body = json!({"input": ""});
+    let (status, answer) = ask(
+        reqwest::Method::POST,
+        &url,
+        token,
+        Some(&body),
+        "respond-async",
+    );
+    assert_eq!(status, 202, "{answer}");
+    answer
+}
+
 fn up(sandbox: &Sandbox) -> (Process, String, String) {
     let mut command = sandbox.command(&["--json", "up", "--bind", "127.0.0.1:0", "--data", "data"]);
     let up = Process::start(command.args(["--sandbox", "available"]));
@@ -164,6 +179,31 @@ fn a_strangers_skill_neither_sees_nor_changes_what_others_have_published() {
 }
 
 /// The commands of a page's section, each with the comment below it, which shows what comes back.
+#[test]
+fn what_up_has_no_slot_for_waits_in_the_hub_and_is_busy_when_its_time_is_over() {
+    let sandbox = Sandbox::new();
+    let (up, url, token) = up(&sandbox);
+    sandbox.write("mine/slow/scripts/run.sh", "sleep 100\n");
+    let head = "---\nname: slow\ndescription: Sleeps.\n---\n";
+    sandbox.write("mine/slow/SKILL.md", head);
+    publish(&sandbox, &url, &token, "mine/slow", "1.0.0");
+    let slots = std::thread::available_parallelism().map_or(1, usize::from);
+    for _ in 0..slots {
+        assert_eq!(begin(&url, &token, "slow")["status"], "running");
+    }
+    assert_eq!(begin(&url, &token, "slow")["status"], "queued");
+    let began = std::time::Instant::now();
+    let asked = json!({"input": "", "timeoutSeconds": 1});
+    let (status, answer) = invoke(&url, &token, "slow", &asked);
+    assert_eq!(
+        (status, &answer["code"]),
+        (503, &json!("busy")),
+        "{answer}\n{}",
+        up.log()
+    );
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
 fn examples_of(page: &str, section: &str) -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../docs")

@@ -100,6 +100,46 @@ fn a_time_out_ends_grandchildren_too_and_says_how_long_it_was() {
 }
 
 #[test]
+fn a_skill_is_ended_when_its_callers_time_is_over_and_the_caller_hears_it() {
+    let mesh = Mesh::start();
+    let sleep = long_sleep();
+    mesh.skill("slow", &format!("exec sleep {sleep}\n"));
+    mesh.skill("short", "sleep 0.2; echo done\n");
+    // The worker itself would let it run for ten minutes.
+    let worker = mesh.worker("a", "T", &["--workers", "1"]);
+    let arguments = ["call", "T", "--timeout", "1", "--skill", "slow", "x"];
+    let ran = mesh.sandbox.finish(&mut mesh.command(&arguments));
+    assert_eq!(ran.code(), 1, "{}", ran.snapshot());
+    let said = ran.stderr();
+    assert!(said.contains("skill-timed-out"), "{said}");
+    assert!(said.contains("Execution timed out after "), "{said}");
+    assert_eq!(processes_with(&sleep), 0, "the worker is free again");
+    assert_eq!(
+        worker.metric("skills_worker_running", &["topic=\"T\""]),
+        0.0
+    );
+    // Whoever says no time leaves it to the worker, and so does who says nonsense.
+    let agent = mesh.agent();
+    for (id, time) in ["1", "-1", "null", "\"1\"", "100000"]
+        .into_iter()
+        .enumerate()
+    {
+        let request = format!(
+            r#"{{"request_id": "t{id}", "reply_to": "AGENT_REPLY_9f8e7d6c", "intent": "{{\"skill\": \"short\"}}", "timeout_ms": {time}}}"#
+        );
+        agent.publish("T", request.as_bytes());
+        let reply = agent.hear();
+        let is_short = time == "1";
+        assert_eq!(
+            reply.code == "skill-timed-out",
+            is_short,
+            "{time}: {reply:?}"
+        );
+        assert_eq!(reply.content == "done\n", !is_short, "{time}: {reply:?}");
+    }
+}
+
+#[test]
 fn an_entry_point_that_asks_for_less_time_gets_less() {
     let mesh = Mesh::start();
     let sleep = long_sleep();

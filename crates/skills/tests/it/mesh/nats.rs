@@ -19,9 +19,17 @@ pub struct Nats {
 
 impl Nats {
     pub fn start() -> Self {
+        Self::with("jetstream {}")
+    }
+
+    pub fn with(configuration: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
+        let file = folder.path().join("nats.conf");
+        std::fs::write(&file, configuration).expect("a configuration");
         let child = Command::new(program())
-            .args(["-a", "127.0.0.1", "-p", "-1", "-js", "-sd"])
+            .args(["-a", "127.0.0.1", "-p", "-1", "-c"])
+            .arg(file)
+            .arg("-sd")
             .arg(folder.path().join("data"))
             .arg("--ports_file_dir")
             .arg(folder.path())
@@ -88,6 +96,42 @@ fn a_call_over_nats_is_answered_and_the_worker_leaves_in_order() {
     let mut command = sandbox.command(&["call", "TOPIC_N", "--skill", "shout", "hello"]);
     let ran = sandbox.finish(command.args(["--nats", &nats.url]));
     assert_eq!(ran.ok().stdout(), "HELLO");
+    worker.terminate();
+    assert_eq!(worker.ended(), Some(0), "{}", worker.log());
+}
+
+#[test]
+fn topics_without_a_worker_take_no_storage_from_the_others() {
+    let sandbox = Sandbox::new();
+    let nats = Nats::with("jetstream { max_file_store: 800MB }");
+    for topic in ["TYPO1", "TYPO2", "TYPO3", "TYPO4"] {
+        let mut command = sandbox.command(&["call", topic, "x", "--timeout", "1"]);
+        let ran = sandbox.finish(command.args(["--nats", &nats.url]));
+        let said = ran.stderr();
+        assert!(said.contains("mesh-no-answer"), "{topic}: {said}");
+        assert!(
+            said.contains("a worker serves the topic"),
+            "{topic}: {said}"
+        );
+    }
+    let _worker = worker(&sandbox, &nats);
+    let mut command = sandbox.command(&["call", "TOPIC_N", "--skill", "shout", "hello"]);
+    let ran = sandbox.finish(command.args(["--nats", &nats.url]));
+    assert_eq!(ran.ok().stdout(), "HELLO");
+}
+
+#[test]
+fn a_server_without_storage_is_named_and_a_worker_waits_for_it() {
+    let sandbox = Sandbox::new();
+    let nats = Nats::with("jetstream { max_file_store: 100MB }");
+    let mut command = sandbox.command(&["call", "TOPIC_N", "x"]);
+    let ran = sandbox.finish(command.args(["--nats", &nats.url]));
+    assert_eq!(ran.code(), 1);
+    let said = ran.stderr();
+    assert!(said.contains("mesh-nats-full"), "{said}");
+    assert!(said.contains("max_file_store"), "{said}");
+    let mut worker = worker(&sandbox, &nats);
+    assert!(worker.is_running(), "{}", worker.log());
     worker.terminate();
     assert_eq!(worker.ended(), Some(0), "{}", worker.log());
 }
