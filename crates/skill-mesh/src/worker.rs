@@ -396,11 +396,17 @@ mod tests {
         let held = Arc::new(Held::default());
         let settings = Settings {
             slots: 1,
-            backlog_max: 9,
+            backlog_max: 2,
             drain: Duration::from_secs(9),
             clock: Arc::new(|| 0.0),
         };
-        for (id, timeout_ms) in [("first", None), ("late", Some(1)), ("last", None)] {
+        let all = [
+            ("first", None),
+            ("late", Some(1)),
+            ("last", None),
+            ("too many", None),
+        ];
+        for (id, timeout_ms) in all {
             sender.send(request(id, timeout_ms)).unwrap();
         }
         let executor = held.clone();
@@ -408,17 +414,26 @@ mod tests {
         let worker = tokio::spawn(run(end, executor, settings, async {
             let _ = stopped.await;
         }));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        while heard.0.lock().unwrap().len() < 3 {
-            held.0.notify_one();
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let until = async |count: usize| {
+            while heard.0.lock().unwrap().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        // Refused at once: those before it are all here, and their time runs.
+        until(1).await;
+        let late = Instant::now() + Duration::from_millis(2);
+        tokio::time::sleep_until(late).await;
+        held.0.notify_one();
+        until(3).await;
+        held.0.notify_one();
+        until(4).await;
         stop.send(()).unwrap();
         let summary = worker.await.unwrap();
         assert_eq!((summary.succeeded, summary.failed), (2, 1));
         let heard = heard.0.lock().unwrap();
         let told: Vec<_> = heard.iter().map(|reply| reply.content.as_str()).collect();
-        assert_eq!(told, ["first had None", "", "last had None"]);
-        assert_eq!(heard[1].code(), Some(Code::Deadline), "{:?}", heard[1]);
+        assert_eq!(told, ["", "first had None", "", "last had None"]);
+        let codes = [heard[0].code(), heard[2].code()];
+        assert_eq!(codes, [Some(Code::Busy), Some(Code::Deadline)]);
     }
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use skill_format::{Limits, Manifest, ReadOptions, Sha256, Skill, SkillName, SkillTree, Version};
+use skill_format::{
+    Discovered, Limits, Manifest, ReadOptions, Sha256, Skill, SkillName, SkillTree, Version,
+};
 use skill_signing::Statement;
 
 use super::decide::Decision;
@@ -22,10 +24,6 @@ use crate::verify::{Claim, Verdict};
 
 /// Largest signature file that is read.
 const SIGNATURE_BYTES_MAX: u64 = 64 * 1024;
-/// Folders between the one that was named and a skill in it.
-const DEPTH_MAX: usize = 6;
-/// Folders that are looked at for skills (client guide of the specification).
-const FOLDERS_MAX: usize = 2000;
 
 /// A skill that is at hand.
 #[derive(Debug)]
@@ -302,23 +300,37 @@ fn named(
 fn load_dir(dir: &Path) -> Result<Found, InstallError> {
     let dir = dir.canonicalize().at("read", dir)?;
     let mut found = Found::default();
-    for folder in skill_folders(&dir)? {
-        let place = folder.display().to_string();
-        match load_folder(&folder) {
+    let discovered = match skill_format::discover(&dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Discovered::default(),
+        discovered => discovered.at("read", &dir)?,
+    };
+    for folder in &discovered.folders {
+        match load_folder(folder) {
             Ok(skill) => found.skills.push(skill),
-            Err(error) => {
-                let text = std::fs::read_to_string(folder.join("SKILL.md"));
-                let stated = text.ok().and_then(|text| stated_name(&text));
-                let own = folder.file_name().map(|name| name.to_string_lossy().into());
-                found.bad.push(Bad {
-                    place,
-                    names: own.into_iter().chain(stated).collect(),
-                    error,
-                });
-            }
+            Err(error) => found.bad.push(bad(folder, error)),
         }
     }
+    for folder in &discovered.unreadable {
+        if let Err(error) = std::fs::read_dir(folder).at("read", folder) {
+            found.bad.push(bad(folder, error.into()));
+        }
+    }
+    if found.skills.is_empty() && found.bad.is_empty() {
+        return Err(InstallError::NoSkill { path: dir });
+    }
     Ok(found)
+}
+
+fn bad(folder: &Path, error: InstallError) -> Bad {
+    let text = std::fs::read_to_string(folder.join("SKILL.md"));
+    let stated = text.ok().and_then(|text| stated_name(&text));
+    let own = folder.file_name();
+    let own = own.map(|name| name.to_string_lossy().into_owned());
+    Bad {
+        place: folder.display().to_string(),
+        names: own.into_iter().chain(stated).collect(),
+        error,
+    }
 }
 
 fn load_folder(folder: &Path) -> Result<LocalSkill, InstallError> {
@@ -336,57 +348,6 @@ fn load_folder(folder: &Path) -> Result<LocalSkill, InstallError> {
 fn tree_name(tree: &SkillTree) -> Option<String> {
     let file = tree.get("SKILL.md")?;
     stated_name(std::str::from_utf8(&file.bytes).ok()?)
-}
-
-/// The folders below `dir` that hold a `SKILL.md`, outermost ones only; `dir` itself if it does.
-fn skill_folders(dir: &Path) -> Result<Vec<PathBuf>, InstallError> {
-    let mut folders = Vec::new();
-    let mut waiting = vec![(dir.to_owned(), 0)];
-    let mut seen = 0;
-    while let Some((folder, depth)) = waiting.pop() {
-        seen += 1;
-        if seen > FOLDERS_MAX {
-            break;
-        }
-        if folder.join("SKILL.md").is_file() {
-            folders.push(folder);
-        } else if depth < DEPTH_MAX {
-            // The last is looked into first.
-            let below = folders_in(&folder)?.into_iter().rev();
-            waiting.extend(below.map(|folder| (folder, depth + 1)));
-        }
-    }
-    match folders.is_empty() {
-        true => Err(InstallError::NoSkill {
-            path: dir.to_owned(),
-        }),
-        false => Ok(folders),
-    }
-}
-
-/// In ascending order, links and folders of tools left out.
-fn folders_in(dir: &Path) -> Result<Vec<PathBuf>, InstallError> {
-    let mut folders = Vec::new();
-    let entries = match std::fs::read_dir(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(folders),
-        entries => entries.at("read", dir)?,
-    };
-    for entry in entries {
-        let entry = entry.at("read", dir)?;
-        let is_folder = entry.file_type().at("read", entry.path())?.is_dir();
-        if is_folder && !is_tool_folder(&entry.file_name().to_string_lossy()) {
-            folders.push(entry.path());
-        }
-    }
-    folders.sort_unstable();
-    Ok(folders)
-}
-
-fn is_tool_folder(name: &str) -> bool {
-    matches!(
-        name,
-        ".git" | ".hg" | ".svn" | ".github" | "node_modules" | "__pycache__" | "target"
-    )
 }
 
 fn read_skill(

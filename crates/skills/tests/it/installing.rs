@@ -83,6 +83,17 @@ fn only_agents_that_see_something_new_are_said_to_be_linked() {
 }
 
 #[test]
+fn installing_the_folder_around_a_store_takes_nothing_out_of_the_store() {
+    let sandbox = Sandbox::new();
+    sandbox.skill("notes");
+    sandbox.write("skills.toml", "");
+    for _ in 0..2 {
+        sandbox.run(&["install", "."]).ok();
+        assert_eq!(versions(&sandbox).len(), 1);
+    }
+}
+
+#[test]
 fn a_bad_skill_beside_good_ones_is_left_out_and_told_of() {
     let sandbox = Sandbox::new();
     let repository = sandbox.project().join("many");
