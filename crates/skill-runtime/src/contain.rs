@@ -176,6 +176,11 @@ impl Contained {
         folder.parent()
     }
 
+    /// Whether it asks to write files other than its own.
+    pub fn may_write(&self) -> bool {
+        !self.grants.below.write.is_empty()
+    }
+
     /// Which entry point this is.
     pub fn entry(&self) -> &EntryPoint {
         self.prepared.entry()

@@ -207,14 +207,7 @@ pub fn report(outcome: &InstallOutcome, printer: &Printer) {
     }
     report_held(&outcome.held, printer);
     for left_out in &outcome.left_out {
-        let help = left_out.help.as_ref().map(|help| format!(" ({help})"));
-        printer.warn(format!(
-            "{} was left out: {} [{}]{}",
-            left_out.place,
-            left_out.message,
-            left_out.code,
-            help.unwrap_or_default()
-        ));
+        printer.warn(format!("{} was left out: {}", left_out.place, left_out.why));
     }
     for skill in &outcome.skills {
         report_skill(skill, outcome.dry_run, printer);
@@ -259,21 +252,16 @@ fn unchanged(skills: usize) -> String {
 /// Several skills that failed for one reason share a line.
 fn report_held(held: &[HeldBack], printer: &Printer) {
     let mut told: BTreeSet<&str> = BTreeSet::new();
-    for one in held.iter().filter(|one| told.insert(&one.message)) {
-        let alike = held.iter().filter(|other| other.message == one.message);
+    for one in held.iter().filter(|one| told.insert(&one.why.message)) {
+        let alike = held
+            .iter()
+            .filter(|other| other.why.message == one.why.message);
         let names: Vec<&str> = alike.map(|other| other.name.as_str()).collect();
         let stay = match names.as_slice() {
             [_] => "stays as it is",
             _ => "stay as they are",
         };
-        let help = one.help.as_ref().map(|help| format!(" ({help})"));
-        printer.warn(format!(
-            "{} {stay}: {} [{}]{}",
-            names.join(", "),
-            one.message,
-            one.code,
-            help.unwrap_or_default()
-        ));
+        printer.warn(format!("{} {stay}: {}", names.join(", "), one.why));
     }
 }
 

@@ -1,7 +1,9 @@
 //! Why nothing was installed.
 
+use std::fmt;
 use std::path::PathBuf;
 
+use serde::Serialize;
 use skill_format::{
     ArchiveError, Explain, Fault, InvalidSkill, Place, Sha256, SkillName, TreeError,
 };
@@ -209,6 +211,35 @@ impl InstallError {
             Self::Invalid { source, .. } => source,
             _ => return None,
         })
+    }
+}
+
+/// An error that one skill met, where the others go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Why {
+    pub code: &'static str,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl Why {
+    pub(super) fn of(error: &InstallError) -> Self {
+        Self {
+            code: error.code(),
+            message: error.to_string(),
+            help: error.help(),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]", self.message, self.code)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
     }
 }
 

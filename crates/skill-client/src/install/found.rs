@@ -2,9 +2,10 @@
 //! A bad one does not stop the good ones, and is nobody's business where others were picked.
 
 use serde::Serialize;
-use skill_format::{Explain as _, SkillName};
+use skill_format::SkillName;
 
 use super::InstallError;
+use super::error::Why;
 use super::local::LocalSkill;
 
 /// A folder that holds a `SKILL.md` and was left out, because it is no skill that can be installed.
@@ -12,11 +13,8 @@ use super::local::LocalSkill;
 #[serde(rename_all = "camelCase")]
 pub struct LeftOut {
     pub place: String,
-    /// Of the error.
-    pub code: &'static str,
-    pub message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub help: Option<String>,
+    #[serde(flatten)]
+    pub why: Why,
 }
 
 /// A folder that holds a `SKILL.md` and cannot be used.
@@ -67,9 +65,7 @@ impl Found {
         let left_out = self.bad.iter().filter(|_| picked.is_empty());
         let left_out = left_out.map(|bad| LeftOut {
             place: bad.place.clone(),
-            code: bad.error.code(),
-            message: bad.error.to_string(),
-            help: bad.error.help(),
+            why: Why::of(&bad.error),
         });
         Ok((self.skills, left_out.collect()))
     }

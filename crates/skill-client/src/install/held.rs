@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use skill_format::{Explain as _, SkillName};
+use skill_format::SkillName;
 
+use super::error::Why;
 use super::local::LocalSkill;
 use super::{InstallError, InstallRequest, Wanted};
 use crate::index::Index;
@@ -17,20 +18,15 @@ use crate::verify::TrustError;
 #[serde(rename_all = "camelCase")]
 pub struct HeldBack {
     pub name: SkillName,
-    /// Of the error.
-    pub code: &'static str,
-    pub message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub help: Option<String>,
+    #[serde(flatten)]
+    pub why: Why,
 }
 
 impl HeldBack {
     pub(super) fn of(name: &SkillName, error: &InstallError) -> Self {
         Self {
             name: name.clone(),
-            code: error.code(),
-            message: error.to_string(),
-            help: error.help(),
+            why: Why::of(error),
         }
     }
 }

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use skill_format::{Range, Sha256, SkillName, Version};
 
-pub use error::InstallError;
+pub use error::{InstallError, Why};
 pub use found::LeftOut;
 pub use held::HeldBack;
 pub use merge::{MergeConflict, merge};

@@ -14,6 +14,7 @@
 //! - an override replaces every requirement on that skill, whoever states it.
 
 mod explain;
+mod help;
 mod plan;
 mod solve;
 mod universe;

@@ -190,7 +190,10 @@ impl Ready {
         match self {
             #[cfg(target_os = "linux")]
             Self::Contained(contained) => {
-                let protected = protected(skill, context);
+                let protected = match contained.may_write() {
+                    true => protected(skill, context),
+                    false => Vec::new(),
+                };
                 let around = Neighbours {
                     beside: &skill.beside,
                     protected: &protected,
