@@ -124,6 +124,11 @@ impl Paths {
         self.user.join(".keyring")
     }
 
+    /// What is shown to nobody: tokens and secret keys.
+    pub fn secrets(&self) -> [PathBuf; 2] {
+        [self.config_file(), self.keyring_dir()]
+    }
+
     /// Which signer was seen first for which skill.
     pub fn pins_file(&self) -> PathBuf {
         self.user.join("pins.json")

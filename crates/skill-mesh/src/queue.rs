@@ -440,12 +440,12 @@ impl<Q: Clone, A: Clone> Queue<Q, A> {
             };
             let topic = live.topic.clone();
             let Some(worker) = live.worker else {
-                let workers = self.topics.get(&topic).map_or(0, |t| t.members().len());
                 let waited = now.saturating_sub(live.accepted);
-                let refusal = Refusal::Deadline {
-                    topic,
-                    workers,
-                    waited,
+                let members = self.topics.get(&topic).map(Topic::members);
+                let refusal = if members.is_none_or(|members| members.is_empty()) {
+                    Refusal::NoWorkers { topic, waited }
+                } else {
+                    Refusal::Deadline { topic, waited }
                 };
                 self.give_up(now, number, refusal, out);
                 continue;

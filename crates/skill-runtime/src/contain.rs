@@ -13,7 +13,7 @@ use skill_sandbox::{Grants, Job};
 use skill_wasm::ModuleError;
 
 use crate::module::Compiled;
-use crate::permissions::{self, PermissionError, search_path};
+use crate::permissions::{self, Granting, PermissionError, search_path};
 use crate::python;
 use crate::work::Work;
 
@@ -31,11 +31,8 @@ pub type Packages<'a> = &'a dyn Fn(&Needs, &OsStr) -> Result<Option<Environment>
 pub struct Rules<'a> {
     /// Reads the caller's environment: a skill sees those variables that it declares.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// The folder that the agent works in, to which permissions are relative; absolute. Without one no skill
-    /// is granted any files but its own, whatever it asks for.
-    pub cwd: Option<&'a Path>,
-    /// Grant the whole network, whatever a skill declares.
-    pub allow_network: bool,
+    /// What they are granted.
+    pub granting: &'a Granting,
     /// Where Python packages come from.
     pub packages: Packages<'a>,
 }
@@ -146,8 +143,7 @@ impl Contained {
         } else {
             None
         };
-        let mut grants =
-            permissions::grants(&manifest.permissions, rules.cwd, rules.allow_network)?;
+        let mut grants = permissions::grants(&manifest.permissions, rules.granting)?;
         grants.read.extend(packages.iter().flat_map(to_show));
         // The warm interpreter is to run no code of anybody's before it forks.
         let may_be_warm = packages

@@ -42,5 +42,5 @@ pub use executor::SkillExecutor;
 pub use library::{LeftOut, Library, LibraryError, Snapshot, Source, Surroundings, Variable};
 #[cfg(feature = "mesh")]
 pub use measure::describe;
-pub use permissions::{PermissionError, search_path};
+pub use permissions::{Granting, PermissionError, search_path};
 pub use work::Work;

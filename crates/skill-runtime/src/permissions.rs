@@ -17,6 +17,23 @@ const PROGRAM_FOLDERS: [&str; 6] = [
     "/bin",
 ];
 
+/// What skills get of what they ask to be allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Granting {
+    /// What they declare.
+    AsDeclared {
+        /// The folder that the agent works in, to which permissions are relative; absolute.
+        cwd: PathBuf,
+        /// Grant the whole network, whatever a skill declares.
+        allow_network: bool,
+        /// Files and folders, absolute, that no skill is shown whatever it asks for, such as keys.
+        secrets: Vec<PathBuf>,
+    },
+    /// Their own folders, and a scratch folder for each run: of skills that strangers publish and strangers
+    /// ask for. What they declare of files is not there; one that asks for the network is refused.
+    Nothing,
+}
+
 /// A permission that the sandbox cannot grant as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PermissionError {
@@ -26,6 +43,9 @@ pub enum PermissionError {
         /// As the skill names them.
         hosts: Vec<String>,
     },
+    /// The network, where there is none for anybody.
+    #[error("it asks for the network, which is granted to no skill here")]
+    Network,
     /// A pattern of paths.
     #[error("its permission for `{pattern}` {why}")]
     Path {
@@ -34,13 +54,23 @@ pub enum PermissionError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Secrets lie in what it asks for.
+    #[error("its permission for `{pattern}` would show it {}, which holds secrets", secret.display())]
+    Secret {
+        /// As the skill writes it.
+        pattern: String,
+        /// What is not shown.
+        secret: PathBuf,
+    },
 }
 
 impl Explain for PermissionError {
     fn code(&self) -> &'static str {
         match self {
             Self::Hosts { .. } => "network-unenforceable",
+            Self::Network => "network-not-granted",
             Self::Path { .. } => "path-permission-unenforceable",
+            Self::Secret { .. } => "path-permission-secret",
         }
     }
 
@@ -51,9 +81,11 @@ impl Explain for PermissionError {
     fn help(&self) -> Option<String> {
         let help = match self {
             Self::Hosts { .. } => "--allow-network grants it the whole network",
+            Self::Network => "install it and run it yourself, or serve it with `skills worker`",
             Self::Path { .. } => {
                 "ask its author for a path inside the working folder, or for a folder as in data/**"
             }
+            Self::Secret { .. } => "work in a folder that holds none of it",
         };
         Some(help.to_owned())
     }
@@ -79,37 +111,80 @@ pub fn search_path(path: Option<OsString>) -> OsString {
     std::env::join_paths(folders).unwrap_or_default()
 }
 
-/// What `permissions` asks for, below `cwd`, the folder that the agent works in; without one no files. What
-/// is in there is looked at when a job begins: others may change it until then.
+/// What a skill gets of what it asks for. What is in the working folder is looked at when a job begins: others
+/// may change it until then.
 pub(crate) fn grants(
     permissions: &Permissions,
-    cwd: Option<&Path>,
-    allow_network: bool,
+    granting: &Granting,
 ) -> Result<Grants, PermissionError> {
+    let paths = |patterns: &[String]| -> Result<Vec<PathBuf>, PermissionError> {
+        patterns.iter().map(|one| granted_path(one)).collect()
+    };
+    let (read, write) = (paths(&permissions.read)?, paths(&permissions.write)?);
+    let Granting::AsDeclared {
+        cwd,
+        allow_network,
+        secrets,
+    } = granting
+    else {
+        return match permissions.network {
+            NetworkPermission::None => Ok(Grants::default()),
+            _ => Err(PermissionError::Network),
+        };
+    };
     let network = match &permissions.network {
-        NetworkPermission::None => allow_network,
+        NetworkPermission::None => *allow_network,
         NetworkPermission::All => true,
-        NetworkPermission::Hosts(_) if allow_network => true,
+        NetworkPermission::Hosts(_) if *allow_network => true,
         NetworkPermission::Hosts(hosts) => {
             return Err(PermissionError::Hosts {
                 hosts: hosts.clone(),
             });
         }
     };
-    let paths = |patterns: &[String]| -> Result<Vec<PathBuf>, PermissionError> {
-        patterns.iter().map(|one| granted_path(one)).collect()
-    };
-    let (read, write) = (paths(&permissions.read)?, paths(&permissions.write)?);
-    let below = cwd.map(|folder| Below {
-        folder: folder.to_owned(),
-        read,
-        write,
-    });
+    let patterns = permissions.read.iter().chain(&permissions.write);
+    for (pattern, relative) in patterns.zip(read.iter().chain(&write)) {
+        refuse_secrets(pattern, &cwd.join(relative), secrets)?;
+    }
     Ok(Grants {
         network,
-        below: below.unwrap_or_default(),
+        below: Below {
+            folder: cwd.clone(),
+            read,
+            write,
+        },
         ..Grants::default()
     })
+}
+
+/// Refuses a path that is, holds or lies in one of `secrets`. No path of a permission leads through a link
+/// below the working folder, so that it stays true of what is shown later.
+fn refuse_secrets(
+    pattern: &str,
+    granted: &Path,
+    secrets: &[PathBuf],
+) -> Result<(), PermissionError> {
+    let granted = real(granted);
+    let mut secrets = secrets.iter();
+    let shown = secrets.find(|secret| {
+        let secret = real(secret);
+        secret.starts_with(&granted) || granted.starts_with(&secret)
+    });
+    match shown {
+        Some(secret) => Err(PermissionError::Secret {
+            pattern: pattern.to_owned(),
+            secret: secret.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Without links, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    let there = path
+        .ancestors()
+        .find_map(|part| Some((part.canonicalize().ok()?, path.strip_prefix(part).ok()?)));
+    there.map_or_else(|| path.to_owned(), |(there, rest)| there.join(rest))
 }
 
 /// The file or folder of the working folder that a pattern names: a path, or everything below one
@@ -166,10 +241,55 @@ mod tests {
             network: NetworkPermission::Hosts(vec!["api.example.com".into()]),
             ..Permissions::default()
         };
-        let error = grants(&permissions, Some(Path::new("/")), false).expect_err("refused");
+        let error = grants(&permissions, &granting("/", false)).expect_err("refused");
         assert_eq!(error.code(), "network-unenforceable");
-        let granted = grants(&permissions, None, true).expect("granted");
+        let granted = grants(&permissions, &granting("/", true)).expect("granted");
         assert!(granted.network);
+        let error = grants(&permissions, &Granting::Nothing).expect_err("refused");
+        assert_eq!(error.code(), "network-not-granted");
+    }
+
+    fn granting(cwd: impl Into<PathBuf>, allow_network: bool) -> Granting {
+        Granting::AsDeclared {
+            cwd: cwd.into(),
+            allow_network,
+            secrets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn no_permission_shows_a_secret_whatever_leads_to_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = folder.path().join("home");
+        std::fs::create_dir_all(home.join(".skills/keys")).expect("made");
+        std::fs::create_dir(home.join("work")).expect("made");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&home, &link).expect("a link");
+        // One that is not there yet may come.
+        let secrets = [home.join(".skills/config.json"), home.join(".skills/keys")];
+        for cwd in [&home, &link] {
+            let rules = Granting::AsDeclared {
+                cwd: cwd.clone(),
+                allow_network: false,
+                secrets: secrets.to_vec(),
+            };
+            let asking = |pattern: &str| Permissions {
+                read: vec!["work".into(), pattern.into()],
+                ..Permissions::default()
+            };
+            for pattern in [
+                "**",
+                ".skills/**",
+                ".skills/config.json",
+                ".skills/keys/key",
+            ] {
+                let error = grants(&asking(pattern), &rules).expect_err(pattern);
+                assert_eq!(error.code(), "path-permission-secret");
+            }
+            for pattern in ["work/**", ".skills/other", ".skills/config"] {
+                assert!(grants(&asking(pattern), &rules).is_ok(), "{pattern}");
+            }
+        }
     }
 
     #[test]

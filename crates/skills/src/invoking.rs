@@ -15,9 +15,6 @@ use crate::mesh::{Mesh, wall_clock};
 /// is known on the mesh by the same name; ids of invocations are unique for ever.
 pub const REPLY_TOPIC: &str = "AGENT_REPLY_HUB";
 
-/// What a mesh says in a deadline's text if the topic has no worker at all.
-const NOBODY: &str = "(0 connected)";
-
 /// Passes invocations to a topic.
 pub struct MeshInvoker {
     agent: Agent,
@@ -96,9 +93,7 @@ fn explain(error: CallError) -> InvokeError {
         CallError::Topic { .. } => InvokeError::NotServed(error.to_string()),
         CallError::TooLarge { .. } => InvokeError::InvalidInput(error.to_string()),
         CallError::Failed { code, error } => match code {
-            Some(Code::NoMatchingSkill) => InvokeError::NotServed(error),
-            // Nobody took it in time: because nobody is there, or because all are at work.
-            Some(Code::Deadline) if error.contains(NOBODY) => InvokeError::NotServed(error),
+            Some(Code::NoMatchingSkill | Code::NoWorkers) => InvokeError::NotServed(error),
             Some(Code::Busy | Code::Deadline) => InvokeError::Busy,
             Some(
                 Code::BadRequest
@@ -124,6 +119,7 @@ fn explain(error: CallError) -> InvokeError {
 #[cfg(test)]
 mod tests {
     use skill_mesh::protocol::Reply;
+    use skill_mesh::queue::Refusal;
 
     use super::*;
 
@@ -145,23 +141,22 @@ mod tests {
         ));
         assert_eq!(error, InvokeError::NotServed(said.into()));
         // Who serves it and is at work is no reason to believe that nobody does.
-        let late = |connected: usize| {
-            let said = skill_mesh::queue::Refusal::Deadline {
+        let (topic, waited) = ("T".into(), std::time::Duration::from_secs(25));
+        for refusal in [
+            Refusal::Deadline { topic, waited },
+            Refusal::NoWorkers {
                 topic: "T".into(),
-                workers: connected,
-                waited: std::time::Duration::from_secs(25),
+                waited,
+            },
+        ] {
+            let said = refusal.to_string();
+            let payload = json!({"request_id": "1", "status": "error", "error": said});
+            let expected = match refusal {
+                Refusal::NoWorkers { .. } => InvokeError::NotServed(said),
+                _ => InvokeError::Busy,
             };
-            let error = said.to_string();
-            (
-                explained(
-                    &json!({"request_id": "1", "status": "error", "error": error}).to_string(),
-                ),
-                error,
-            )
-        };
-        assert_eq!(late(1).0, InvokeError::Busy);
-        let (error, said) = late(0);
-        assert_eq!(error, InvokeError::NotServed(said));
+            assert_eq!(explained(&payload.to_string()), expected);
+        }
         // A skill's complaint is no refusal, whatever it looks like.
         let said = "busy: says the skill";
         let error = explained(&format!(

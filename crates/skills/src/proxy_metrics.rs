@@ -96,6 +96,7 @@ fn outcomes(metrics: &Metrics, text: &mut Text) {
             answered,
             busy,
             deadline,
+            no_workers,
             workers_lost,
             stopping,
         } = counts;
@@ -103,6 +104,7 @@ fn outcomes(metrics: &Metrics, text: &mut Text) {
             ("answered", answered),
             ("busy", busy),
             ("deadline", deadline),
+            ("no-workers", no_workers),
             ("workers-lost", workers_lost),
             ("stopping", stopping),
         ] {

@@ -17,7 +17,7 @@ use skill_client::source::SkillSource;
 use skill_client::{Cache, Credentials, Secret, Store, SystemClock, Verifier};
 use skill_format::{Explain, Range, SkillName, Version};
 use skill_runtime::in_process::{self, InProcess, Local};
-use skill_runtime::{Library, Source, Surroundings};
+use skill_runtime::{Granting, Library, Source, Surroundings};
 use skill_sandbox::Sandbox;
 use skill_signing::{Keyring, Pins};
 use tokio::sync::Mutex;
@@ -77,17 +77,15 @@ impl Runner {
         let surroundings = Surroundings {
             // Strangers publish what is run here: nothing of this process's environment is theirs.
             variable: Arc::new(move |name| search.clone().filter(|_| name == "PATH")),
-            // Nothing is granted of it.
-            cwd: folder.clone(),
-            allow_network: false,
+            // What strangers publish must see neither what others have published, nor what decides whom to
+            // trust, nor what only this machine reaches.
+            granting: Granting::Nothing,
             environments: Environments::new(
                 Cache::new(folder.join("cache")).python_dir(),
                 context.python_builder(false),
             ),
         };
-        // What strangers publish must see neither what others have published nor what decides whom to trust.
-        let library =
-            Library::open_for_strangers(vec![Source::Store(folder.join("store"))], surroundings)?;
+        let library = Library::open(vec![Source::Store(folder.join("store"))], surroundings)?;
         let library = Arc::new(library);
         let local = Local {
             slots: skill_sandbox::Settings::default().slots,

@@ -39,8 +39,8 @@ impl Bench {
     }
 
     /// A command that empties `dir` and takes `store` away. What they held is moved aside and not
-    /// removed: ext4 passes over inodes that were freed in the last minutes, one by one, whenever it
-    /// needs a new one, and the next run would be charged for that.
+    /// removed: ext4 without a journal passes over inodes that were freed in the last minutes, one by
+    /// one, whenever it needs a new one, and the next run would be charged for that.
     fn clearing(&self, dir: &Path, store: &Path) -> Outcome<String> {
         let used = self.folder("used")?;
         Ok(format!(
@@ -105,12 +105,22 @@ pub fn validate(bench: &Bench) -> Outcome<Vec<Row>> {
     )])
 }
 
-/// Installing 18 skills from a folder into one agent and into all, beside npm's `skills`.
+/// Installing 18 skills from a folder into one agent and into all, beside npm's `skills`: with all folders in
+/// memory, where nothing but the programs is measured, and on the disk.
 pub fn install(bench: &Bench) -> Outcome<Vec<Row>> {
+    let node = NodePeers::install()?;
+    let mut rows = Vec::new();
+    if let Some(memory) = bench.in_memory()? {
+        rows.extend(install_in(&memory, &node, "in memory")?);
+    }
+    rows.extend(install_in(bench, &node, "on the disk")?);
+    Ok(rows)
+}
+
+fn install_in(bench: &Bench, node: &NodePeers, place: &str) -> Outcome<Vec<Row>> {
     let source = bench.folder("install-source")?;
     fixtures::skills(&source, SKILLS)?;
     let source = text(&source)?;
-    let node = NodePeers::install()?;
     let (cli, home) = (node.skills(), bench.folder("peer-home")?);
     let dir = bench.folder("install-project")?;
     // A fresh project and a cold store each time, for both.
@@ -128,7 +138,7 @@ pub fn install(bench: &Bench) -> Outcome<Vec<Row>> {
             ][..],
             &["add", source, "--skill", "*", "-a", "claude-code", "-y"][..],
             20.0,
-            "install 18 skills into one agent, beside npm `skills` 1.7.4",
+            "one agent",
             "≥ 20× less CPU",
             10,
         ),
@@ -142,7 +152,7 @@ pub fn install(bench: &Bench) -> Outcome<Vec<Row>> {
             ][..],
             &["add", source, "--skill", "*", "-a", "*", "-y"][..],
             50.0,
-            "install 18 skills into all agents, beside npm `skills` 1.7.4",
+            "all agents",
             "≥ 50× less CPU",
             3,
         ),
@@ -163,7 +173,8 @@ pub fn install(bench: &Bench) -> Outcome<Vec<Row>> {
             dir: &dir,
         }
         .take()?;
-        rows.push(cpu_ratio(what, ours, peer, factor, target));
+        let what = format!("install 18 skills into {what} {place}, beside npm `skills` 1.7.4");
+        rows.push(cpu_ratio(&what, ours, peer, factor, target));
     }
     Ok(rows)
 }

@@ -9,7 +9,7 @@ mod peers;
 mod registry;
 mod resolver;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use mesh::write_skill;
@@ -50,6 +50,23 @@ struct Bench {
     /// The folder of the release builds of the examples.
     examples: PathBuf,
     work: tempfile::TempDir,
+}
+
+impl Bench {
+    /// The same with its work folder in memory, on systems that have a place for that.
+    fn in_memory(&self) -> Outcome<Option<Self>> {
+        let memory = Path::new("/dev/shm");
+        if !memory.is_dir() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            skills: self.skills.clone(),
+            examples: self.examples.clone(),
+            work: tempfile::tempdir_in(memory).map_err(|error| {
+                format!("cannot make a folder in {}: {error}", memory.display())
+            })?,
+        }))
+    }
 }
 
 /// `cargo xtask bench [NAME…]`

@@ -116,6 +116,12 @@ class NoFreeWorker(SkillError):
     code = "deadline"
 
 
+class NoWorkers(NoFreeWorker):
+    """The topic had no worker at all; the request was not executed."""
+
+    code = "no-workers"
+
+
 class WorkersLost(SkillError):
     """Every worker that got the request was lost before it answered."""
 
@@ -140,7 +146,8 @@ _HELP = {
     SkillTimedOut: "send less at once, or raise the worker's --timeout",
     MeshBusy: "try again a little later, or start more workers for the topic",
     MeshStopping: "send it again: the next proxy takes it",
-    NoFreeWorker: "see that a worker serves exactly this topic, or start more",
+    NoFreeWorker: "start more workers, or send less",
+    NoWorkers: "start a worker, or look whether the topic is spelt as its workers spell it",
     WorkersLost: "see whether the request makes its workers crash before sending it again",
     SkillCrashed: "what the skill wrote to its standard error is in the message",
 }
@@ -155,6 +162,7 @@ _BY_CODE: dict[str, type[SkillError]] = {
         MeshBusy,
         MeshStopping,
         NoFreeWorker,
+        NoWorkers,
         WorkersLost,
     )
 }

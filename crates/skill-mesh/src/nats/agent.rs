@@ -16,7 +16,6 @@ use super::link::{Link, Pause, Stored, Unstored};
 use super::names;
 use super::replies::Kept;
 use super::streams::As;
-use super::worker::too_old;
 use crate::protocol::{Reply, Request, Status};
 use crate::queue::{Key, Refusal};
 use crate::transport::{AgentEnd, AgentOutlet};
@@ -294,13 +293,16 @@ impl Link {
             Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => false,
             Err(_) => return None,
         };
-        let refusal = self.failure(
-            question,
-            too_old(&question.topic, self.settings().queue.wait, is_served),
-        );
-        let kept = self.keep(&question.key, &refusal).await;
+        let (topic, waited) = (question.topic.clone(), self.settings().queue.wait);
+        let refusal = if is_served {
+            Refusal::Deadline { topic, waited }
+        } else {
+            Refusal::NoWorkers { topic, waited }
+        };
+        let reply = self.failure(question, refusal.to_string());
+        let kept = self.keep(&question.key, &reply).await;
         if matches!(kept, Kept::Ours(_)) {
-            self.count(|counts| counts.deadline += 1);
+            self.count(|counts| counts.refuse(&refusal));
             // If it stays, a worker finds it answered.
             let _ = stream.delete_message(sequence).await;
         }

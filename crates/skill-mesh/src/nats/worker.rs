@@ -23,7 +23,6 @@ use super::streams::As;
 use crate::protocol::{Reply, Request, Status};
 use crate::queue::Key;
 use crate::transport::{FromWorker, ToWorker, WorkerEnd, WorkerOutlet};
-pub(super) use admission::too_old;
 use admission::{Admission, Delivery};
 use pulls::Pulls;
 

@@ -15,6 +15,8 @@ pub enum Code {
     Busy,
     /// No worker of the topic was free in time. Nothing ran.
     Deadline,
+    /// No worker of the topic was there in time. Nothing ran.
+    NoWorkers,
     /// The proxy or the worker stops; a worker may have begun.
     Stopping,
     /// Every worker that got it was lost; each may have begun.
@@ -43,10 +45,11 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::Busy,
         Self::Deadline,
+        Self::NoWorkers,
         Self::Stopping,
         Self::WorkersLost,
         Self::NoMatchingSkill,
@@ -67,6 +70,7 @@ impl Code {
             Self::BadRequest => "bad-request",
             Self::Busy => "busy",
             Self::Deadline => "deadline",
+            Self::NoWorkers => "no-workers",
             Self::Stopping => "stopping",
             Self::WorkersLost => "workers-lost",
             Self::NoMatchingSkill => "no-matching-skill",
@@ -124,6 +128,7 @@ impl Code {
             Self::NoMatchingSkill => Fault::NotFound,
             Self::Busy
             | Self::Deadline
+            | Self::NoWorkers
             | Self::Stopping
             | Self::WorkersLost
             | Self::SkillCrashed
@@ -181,6 +186,7 @@ mod tests {
                 Some(Code::BadRequest),
             ),
             ("too-large: the request has 2 bytes", Some(Code::BadRequest)),
+            ("no-workers: topic T has no worker", Some(Code::NoWorkers)),
             ("input-invalid: count", Some(Code::InputInvalid)),
             // A skill's own words.
             (

@@ -109,15 +109,23 @@ pub enum Refusal {
     },
     /// No worker was free in time.
     #[error(
-        "deadline: no worker of topic {topic} was free within {} ms ({workers} connected); {}",
-        waited.as_millis(),
-        if *workers == 0 { "start one, or look whether the topic is spelt as the worker spells it" } else { "start more workers, or send less" }
+        "deadline: no worker of topic {topic} was free within {} ms; start more workers, or send less",
+        waited.as_millis()
     )]
     Deadline {
         /// The request's.
         topic: Arc<str>,
-        /// How many there are.
-        workers: usize,
+        /// Since it was accepted.
+        waited: Duration,
+    },
+    /// No worker was there in time.
+    #[error(
+        "no-workers: topic {topic} has no worker, also after {} ms; start one, or look whether the topic is spelt as the worker spells it",
+        waited.as_millis()
+    )]
+    NoWorkers {
+        /// The request's.
+        topic: Arc<str>,
         /// Since it was accepted.
         waited: Duration,
     },
@@ -139,6 +147,7 @@ impl Explain for Refusal {
         match self {
             Self::Busy { .. } => "mesh-busy",
             Self::Deadline { .. } => "mesh-deadline",
+            Self::NoWorkers { .. } => "mesh-no-workers",
             Self::WorkersLost { .. } => "mesh-workers-lost",
             Self::Stopping => "mesh-stopping",
         }
@@ -174,6 +183,8 @@ pub struct Counts {
     pub busy: u64,
     /// See [`Refusal::Deadline`].
     pub deadline: u64,
+    /// See [`Refusal::NoWorkers`].
+    pub no_workers: u64,
     /// See [`Refusal::WorkersLost`].
     pub workers_lost: u64,
     /// See [`Refusal::Stopping`].
@@ -181,10 +192,11 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub(super) fn refuse(&mut self, refusal: &Refusal) {
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) {
         *match refusal {
             Refusal::Busy { .. } => &mut self.busy,
             Refusal::Deadline { .. } => &mut self.deadline,
+            Refusal::NoWorkers { .. } => &mut self.no_workers,
             Refusal::WorkersLost { .. } => &mut self.workers_lost,
             Refusal::Stopping => &mut self.stopping,
         } += 1;
@@ -200,6 +212,8 @@ pub struct TopicCounts {
     pub busy: u64,
     /// See [`Refusal::Deadline`].
     pub deadline: u64,
+    /// See [`Refusal::NoWorkers`].
+    pub no_workers: u64,
     /// See [`Refusal::WorkersLost`].
     pub workers_lost: u64,
     /// See [`Refusal::Stopping`].
@@ -211,6 +225,7 @@ impl TopicCounts {
         *match refusal {
             Refusal::Busy { .. } => &mut self.busy,
             Refusal::Deadline { .. } => &mut self.deadline,
+            Refusal::NoWorkers { .. } => &mut self.no_workers,
             Refusal::WorkersLost { .. } => &mut self.workers_lost,
             Refusal::Stopping => &mut self.stopping,
         } += 1;

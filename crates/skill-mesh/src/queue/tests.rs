@@ -131,15 +131,27 @@ fn a_request_without_a_worker_is_refused_at_its_deadline() {
     assert!(
         refusal(&acts)
             .to_string()
-            .starts_with("deadline: no worker of topic T")
+            .starts_with("no-workers: topic T has no worker")
     );
     // Said once; a duplicate hears it again.
     assert!(bench.after(MINUTE / 2).is_empty());
     assert!(matches!(
         refusal(&bench.offer("T", "a")),
-        Refusal::Deadline { .. }
+        Refusal::NoWorkers { .. }
     ));
-    assert_eq!(bench.queue.counts().deadline, 1);
+    assert_eq!(bench.queue.counts().no_workers, 1);
+}
+
+#[test]
+fn a_topic_with_workers_at_work_is_not_said_to_have_none() {
+    let mut bench = Bench::new(|_| ());
+    bench.join(1, "T", 1);
+    bench.offer("T", "a");
+    bench.offer("T", "b");
+    let acts = bench.after(Settings::default().wait);
+    assert!(matches!(refusal(&acts), Refusal::Deadline { .. }));
+    let counts = bench.queue.counts();
+    assert_eq!((counts.deadline, counts.no_workers), (1, 0));
 }
 
 #[test]

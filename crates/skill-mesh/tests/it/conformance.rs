@@ -40,6 +40,7 @@ on_every_transport!(
     a_stopped_worker_finishes_what_runs_and_gets_nothing_new,
     what_does_not_end_within_the_drain_is_handed_on,
     a_request_without_a_worker_is_refused_at_its_deadline,
+    a_request_whose_workers_are_all_at_work_is_refused_at_its_deadline,
     a_request_that_is_sent_again_is_run_once,
     overload_is_answered_at_once,
     a_request_to_a_longer_topic_is_not_run_by_the_shorter_ones_worker,
@@ -154,13 +155,33 @@ async fn a_request_without_a_worker_is_refused_at_its_deadline<T: Transport>() {
         ..Settings::default()
     });
     let error = agent(&mesh).call("T", "x").await.unwrap_err();
+    assert_eq!(error.code(), "no-workers");
+    let error = error.to_string();
+    assert!(error.starts_with("no-workers: topic T"), "{error}");
+    mesh.counts(|counts| counts.no_workers == 1).await;
+}
+
+async fn a_request_whose_workers_are_all_at_work_is_refused_at_its_deadline<T: Transport>() {
+    let mesh = T::start(Settings {
+        wait: Duration::from_millis(50),
+        ..Settings::default()
+    });
+    let script = Script::new();
+    let _worker = Worker::start(&mesh, &script, "w", "T", 1);
+    let agent = agent(&mesh);
+    let running = call(&agent, "T", "hold x");
+    script.until_begun("hold x", 1).await;
+    let error = agent.call("T", "y").await.unwrap_err();
     assert_eq!(error.code(), "deadline");
     let error = error.to_string();
     assert!(
         error.starts_with("deadline: no worker of topic T"),
         "{error}"
     );
-    mesh.counts(|counts| counts.deadline == 1).await;
+    mesh.counts(|counts| (counts.deadline, counts.no_workers) == (1, 0))
+        .await;
+    script.open("x");
+    assert_eq!(running.await.unwrap(), "held x");
 }
 
 async fn a_request_that_is_sent_again_is_run_once<T: Transport>() {

@@ -11,14 +11,13 @@ use skill_format::{Explain, Manifest, ReadOptions, read_manifest};
 use skill_mesh::matcher::{Candidate, Matcher};
 
 use super::stamp::Stamp;
-use super::{Files, LeftOut, LibraryError, Member, Snapshot, Source, Surroundings, sources};
+use super::{LeftOut, LibraryError, Member, Snapshot, Source, Surroundings, sources};
 use crate::contain::{Contained, NotContained, Rules};
 use crate::preparing::Preparer;
 
 /// What skills are made ready with.
 pub(super) struct Way<'a> {
     pub surroundings: &'a Surroundings,
-    pub files: Files,
     pub preparer: &'a Arc<Preparer>,
     /// Python packages have come, or are to be tried again: whoever waits for some is read again.
     pub again: bool,
@@ -208,8 +207,7 @@ fn prepare(folder: &Path, way: &Way<'_>, is_changed: bool) -> Result<Loaded, Not
     let scripts: Vec<String> = entries.iter().map(|entry| entry.path.clone()).collect();
     let rules = Rules {
         variable: &*surroundings.variable,
-        cwd: (way.files == Files::AsDeclared).then_some(&*surroundings.cwd),
-        allow_network: surroundings.allow_network,
+        granting: &surroundings.granting,
         packages: &|needs, search| way.preparer.ask(needs, search, is_changed),
     };
     let entries: Vec<Result<Contained, NotContained>> = entries

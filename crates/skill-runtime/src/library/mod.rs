@@ -23,6 +23,7 @@ use load::{Cached, Part, Way};
 use stamp::Stamp;
 
 use crate::advice::{self, Advice};
+use crate::permissions::Granting;
 use crate::preparing::Preparer;
 
 /// Where skills come from.
@@ -52,10 +53,8 @@ pub type Variable = Arc<dyn Fn(&str) -> Option<OsString> + Send + Sync>;
 pub struct Surroundings {
     /// Reads the caller's environment.
     pub variable: Variable,
-    /// The folder that permissions are relative to; absolute.
-    pub cwd: PathBuf,
-    /// Grant the whole network.
-    pub allow_network: bool,
+    /// What they are granted.
+    pub granting: Granting,
     /// Where skills' Python packages are.
     pub environments: Environments,
 }
@@ -234,19 +233,10 @@ impl Snapshot {
     }
 }
 
-/// Which files skills are granted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Files {
-    /// Those of the working folder that they declare.
-    AsDeclared,
-    None,
-}
-
 /// Skills that are kept up to date.
 pub struct Library {
     sources: Vec<Source>,
     surroundings: Surroundings,
-    files: Files,
     preparer: Arc<Preparer>,
     snapshot: RwLock<Arc<Snapshot>>,
     state: Mutex<State>,
@@ -269,31 +259,10 @@ impl Library {
     /// # Errors
     /// Where a source as a whole cannot be read.
     pub fn open(sources: Vec<Source>, surroundings: Surroundings) -> Result<Self, LibraryError> {
-        Self::open_with(sources, surroundings, Files::AsDeclared)
-    }
-
-    /// As [`Library::open`], of skills that strangers publish and strangers ask for: they are granted no files
-    /// but their own folders and a scratch folder for each run, whatever they declare.
-    ///
-    /// # Errors
-    /// Where a source as a whole cannot be read.
-    pub fn open_for_strangers(
-        sources: Vec<Source>,
-        surroundings: Surroundings,
-    ) -> Result<Self, LibraryError> {
-        Self::open_with(sources, surroundings, Files::None)
-    }
-
-    fn open_with(
-        sources: Vec<Source>,
-        surroundings: Surroundings,
-        files: Files,
-    ) -> Result<Self, LibraryError> {
         let mut state = State::default();
         let preparer = Arc::new(Preparer::new(surroundings.environments.clone()));
         let way = Way {
             surroundings: &surroundings,
-            files,
             preparer: &preparer,
             again: false,
         };
@@ -306,7 +275,6 @@ impl Library {
         Ok(Self {
             sources,
             surroundings,
-            files,
             preparer,
             snapshot: RwLock::new(Arc::new(snapshot)),
             state: Mutex::new(state),
@@ -334,7 +302,6 @@ impl Library {
         state.prepared = prepared;
         let way = Way {
             surroundings: &self.surroundings,
-            files: self.files,
             preparer: &self.preparer,
             again,
         };

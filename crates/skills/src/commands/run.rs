@@ -13,7 +13,7 @@ use skill_client::run::{self, Capture, Ended, Outcome, Prepared, Sink, Stream};
 use skill_client::{Cache, Store, fsx};
 use skill_format::{Manifest, ReadOptions, SkillName, read_manifest};
 #[cfg(target_os = "linux")]
-use skill_runtime::{Contained, Neighbours, Rules};
+use skill_runtime::{Contained, Granting, Neighbours, Rules};
 
 use crate::cli::consume::{RunArgs, SandboxMode};
 use crate::context::Context;
@@ -126,8 +126,7 @@ impl Ready {
         if args.sandbox != SandboxMode::Off || entry.is_module() {
             let rules = Rules {
                 variable: &variable,
-                cwd: Some(context.cwd()),
-                allow_network: args.allow_network,
+                granting: &granting(args.allow_network, context),
                 packages: &|needs, search| packages.ensure(needs, search).map_err(Arc::new),
             };
             let contained = Contained::new(folder, manifest, entry, &rules)?;
@@ -262,6 +261,16 @@ fn find(skill: &str, context: &Context) -> Result<Found, Failure> {
         folder,
         manifest,
     })
+}
+
+/// What a skill gets of what it declares.
+#[cfg(target_os = "linux")]
+pub fn granting(allow_network: bool, context: &Context) -> Granting {
+    Granting::AsDeclared {
+        cwd: context.cwd().to_owned(),
+        allow_network,
+        secrets: context.paths().secrets().into(),
+    }
 }
 
 /// What no skill may change whatever it is granted: other skills, and what is kept to install and run them.

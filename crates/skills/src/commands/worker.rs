@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::mesh::{WorkerArgs, WorkerSandbox};
+use crate::commands::run::granting;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::mesh::{Mesh, wall_clock};
@@ -184,8 +185,7 @@ fn library(args: &WorkerArgs, context: &Context) -> Result<Library, Failure> {
     let environment = context.clone();
     let surroundings = Surroundings {
         variable: Arc::new(move |name| environment.env_os(name)),
-        cwd: context.cwd().to_owned(),
-        allow_network: args.allow_network,
+        granting: granting(args.allow_network, context),
         environments: environments(args, context),
     };
     Ok(Library::open(sources, surroundings)?)

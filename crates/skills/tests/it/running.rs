@@ -138,6 +138,28 @@ fn a_permission_follows_no_link_in_the_working_folder() {
 }
 
 #[test]
+fn a_skill_that_may_read_all_of_the_home_folder_sees_no_token() {
+    let sandbox = Sandbox::new();
+    let token = sandbox.home().join(".skills/config.json");
+    std::fs::create_dir_all(sandbox.home().join(".skills")).expect("a folder");
+    std::fs::write(&token, "{}").expect("written");
+    skill(
+        &sandbox,
+        "cat .skills/config.json; echo ran\n",
+        "permissions:\n  read: [\"**\"]\n",
+    );
+    let worker = sandbox.project().join("worker");
+    let mut command = sandbox.command(&["run", &worker.display().to_string(), "x"]);
+    command.current_dir(sandbox.home());
+    let ran = sandbox.finish(&mut command);
+    assert_eq!(ran.code(), 2, "{}", ran.snapshot());
+    assert_eq!(ran.stdout(), "");
+    let said = ran.stderr();
+    assert!(said.contains("path-permission-secret"), "{said}");
+    assert!(said.contains(".skills/config.json"), "{said}");
+}
+
+#[test]
 fn a_skill_that_may_write_all_of_the_working_folder_changes_no_skill() {
     let sandbox = Sandbox::new();
     sandbox.skill("other");

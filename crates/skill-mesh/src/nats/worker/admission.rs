@@ -82,22 +82,6 @@ pub(super) fn told(bad: &BadMessage) -> Option<Key> {
     Some(Key::new(bad.reply_to.as_deref()?, &bad.request_id))
 }
 
-/// Why a request that nobody took in time is refused.
-pub(in crate::nats) fn too_old(topic: &str, waited: Duration, is_served: bool) -> String {
-    let (who, help) = if is_served {
-        ("", "start more workers, or send less")
-    } else {
-        (
-            " (0 connected)",
-            "start one, or look whether the topic is spelt as the worker spells it",
-        )
-    };
-    format!(
-        "deadline: no worker of topic {topic} was free within {} ms{who}; {help}",
-        waited.as_millis()
-    )
-}
-
 impl Link {
     pub(super) async fn admit(
         &self,
@@ -122,28 +106,26 @@ impl Link {
         if delivery.times > i64::from(queue.attempts_max) {
             let attempts = queue.attempts_max;
             self.bury(topic, delivery, payload).await;
-            let refusal = Refusal::WorkersLost { attempts }.to_string();
-            if self.refuse(key, refusal).await {
-                self.count(|counts| counts.workers_lost += 1);
-            }
+            self.refuse(key, Refusal::WorkersLost { attempts }).await;
             return Admission::Answered;
         }
         if delivery.times == 1
             && let Some(waited) = self.age(delivery.published).await
             && waited > queue.wait
         {
-            if self.refuse(key, too_old(topic, waited, true)).await {
-                self.count(|counts| counts.deadline += 1);
-            }
+            let topic = topic.into();
+            self.refuse(key, Refusal::Deadline { topic, waited }).await;
             return Admission::Answered;
         }
         Admission::Run(Arc::new(request))
     }
 
-    async fn refuse(&self, key: &Key, why: String) -> bool {
-        let reply = Reply::failure(key.request_id(), why);
-        self.conclude(key, reply.at((self.settings().clock)()))
-            .await
+    async fn refuse(&self, key: &Key, refusal: Refusal) {
+        let reply = Reply::failure(key.request_id(), refusal.to_string());
+        let reply = reply.at((self.settings().clock)());
+        if self.conclude(key, reply).await {
+            self.count(|counts| counts.refuse(&refusal));
+        }
     }
 
     /// Keeps a request that is given up for whoever wants to look into it.

@@ -178,7 +178,28 @@ fn a_strangers_skill_neither_sees_nor_changes_what_others_have_published() {
     assert_eq!(up.ended(), Some(0), "{}", up.log());
 }
 
-/// The commands of a page's section, each with the comment below it, which shows what comes back.
+#[test]
+fn a_strangers_skill_does_not_reach_the_hubs_network() {
+    let sandbox = Sandbox::new();
+    let (up, url, token) = up(&sandbox);
+    for (name, network) in [("all", "all"), ("some", "[localhost]")] {
+        let yaml = format!("permissions:\n  network: {network}\n");
+        publish_skill(&sandbox, &url, &token, name, &yaml, "echo ran\n");
+        let (status, answer) = invoke(&url, &token, name, &json!({"input": ""}));
+        let said = answer["detail"].as_str().unwrap_or_default();
+        assert_eq!(
+            (
+                status,
+                &answer["code"],
+                said.contains("network-not-granted")
+            ),
+            (503, &json!("skill-not-served"), true),
+            "{answer}\n{}",
+            up.log()
+        );
+    }
+}
+
 #[test]
 fn what_up_has_no_slot_for_waits_in_the_hub_and_is_busy_when_its_time_is_over() {
     let sandbox = Sandbox::new();
@@ -204,6 +225,7 @@ fn what_up_has_no_slot_for_waits_in_the_hub_and_is_busy_when_its_time_is_over() 
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 
+/// The commands of a page's section, each with the comment below it, which shows what comes back.
 fn examples_of(page: &str, section: &str) -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../docs")
