@@ -144,7 +144,7 @@ pub(crate) fn grants(
     };
     let patterns = permissions.read.iter().chain(&permissions.write);
     for (pattern, relative) in patterns.zip(read.iter().chain(&write)) {
-        refuse_secrets(pattern, &cwd.join(relative), secrets)?;
+        refuse_secrets(pattern, &real(cwd).join(relative), secrets)?;
     }
     Ok(Grants {
         network,
@@ -157,18 +157,17 @@ pub(crate) fn grants(
     })
 }
 
-/// Refuses a path that is, holds or lies in one of `secrets`. No path of a permission leads through a link
-/// below the working folder, so that it stays true of what is shown later.
+/// Refuses a path that is, holds or lies in one of `secrets`. Below the working folder no path of a permission
+/// leads through a link, so that this stays true of what is shown later.
 fn refuse_secrets(
     pattern: &str,
     granted: &Path,
     secrets: &[PathBuf],
 ) -> Result<(), PermissionError> {
-    let granted = real(granted);
     let mut secrets = secrets.iter();
     let shown = secrets.find(|secret| {
         let secret = real(secret);
-        secret.starts_with(&granted) || granted.starts_with(&secret)
+        secret.starts_with(granted) || granted.starts_with(&secret)
     });
     match shown {
         Some(secret) => Err(PermissionError::Secret {

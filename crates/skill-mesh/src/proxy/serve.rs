@@ -125,15 +125,20 @@ pub(super) fn run(
 
 async fn accept(server: Rc<Server>, listener: TcpListener, side: Side) {
     let mut connections = JoinSet::new();
+    // Where descriptors have run out that is said once, not ten times a second until there are some.
+    let mut is_failing = false;
     loop {
         // Those that have ended are forgotten.
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, _)) => {
+                is_failing = false;
                 connections.spawn_local(server.clone().converse(stream, side));
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection cannot be accepted");
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "connections cannot be accepted for the moment");
+                }
                 sleep(ACCEPT_AGAIN).await;
             }
         }

@@ -182,7 +182,7 @@ fn a_strangers_skill_neither_sees_nor_changes_what_others_have_published() {
 fn a_strangers_skill_does_not_reach_the_hubs_network() {
     let sandbox = Sandbox::new();
     let (up, url, token) = up(&sandbox);
-    for (name, network) in [("all", "all"), ("some", "[localhost]")] {
+    for (name, network) in [("asks-all", "all"), ("asks-some", "[localhost]")] {
         let yaml = format!("permissions:\n  network: {network}\n");
         publish_skill(&sandbox, &url, &token, name, &yaml, "echo ran\n");
         let (status, answer) = invoke(&url, &token, name, &json!({"input": ""}));
