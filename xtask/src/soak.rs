@@ -108,7 +108,7 @@ struct Mesh {
 impl Mesh {
     fn start(transport: Transport, work: &Path) -> Outcome<Self> {
         let mesh = Self {
-            skills: tools::tool_dir().join("../release/skills"),
+            skills: tools::release_dir().join("skills"),
             folder: work.join("skills"),
             work: work.to_owned(),
             transport,
@@ -192,7 +192,7 @@ impl Mesh {
     }
 
     fn ask(&self, seconds: u32) -> Outcome<String> {
-        let agent = tools::tool_dir().join("../release/examples/soak_agent");
+        let agent = tools::release_dir().join("examples/soak_agent");
         let place = match self.transport {
             Transport::ZeroMq => self.endpoints().join(","),
             Transport::Nats => self.nats(),

@@ -13,11 +13,20 @@ pub fn root() -> PathBuf {
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
-/// Where installed helpers live between runs (below the build folder, so `cargo clean` forgets them).
+/// The build folder.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Where release builds are.
+pub fn release_dir() -> PathBuf {
+    target_dir().join("release")
+}
+
+/// Where installed helpers live between runs (below the build folder, so `cargo clean` forgets them). It is
+/// made with the first of them.
 pub fn tool_dir() -> PathBuf {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("xtask")
+    target_dir().join("xtask")
 }
 
 /// The first of `candidates` (names on PATH or absolute paths) that exists.

@@ -95,7 +95,7 @@ pub fn run(names: &[String]) -> Outcome {
     )?;
     let work =
         tempfile::tempdir().map_err(|error| format!("cannot make a temporary folder: {error}"))?;
-    let release = tools::tool_dir().join("../release");
+    let release = tools::release_dir();
     let bench = Bench {
         skills: release.join("skills"),
         examples: release.join("examples"),
