@@ -39,6 +39,8 @@ NOT_STARTED = 126
 FLUSH_FAILED = 120  # as CPython's own
 SOURCE_BYTES_MAX = 256 * 1024
 SCRIPTS_MAX = 16
+FRESH_SECONDS = 1.0
+MESSAGE_BYTES = 8192
 PRACTICES = 20
 MODULES_MAX = 32
 # A file that has changed only just may change again without looking changed.
@@ -69,9 +71,11 @@ STREAMS_SPACE = _socket.CMSG_SPACE(3 * 4)
 streams_in = struct.Struct("3i").unpack
 header_of = struct.Struct("<IIII").unpack_from
 HEADER_BYTES = 16
+length_at = struct.Struct("<I").unpack_from
 limit_at = struct.Struct("<Iqq").unpack_from
 LIMIT_BYTES = 20
 answer = struct.Struct("<iQ").pack
+monotonic = time.monotonic
 
 # The script's module and its loader; each child gives them names.
 MAIN = type(sys)("__main__")
@@ -84,18 +88,37 @@ def serve(control):
     """Returns in a child that is to run a job, with what is known of scripts."""
     known = {}
     child = 0
+    # Messages that name a script which was looked at a moment ago. A child looks again, and does itself what
+    # is not done yet.
+    fresh = {}
     while True:
-        if exactly(control, 1) == b"R":
+        message = os.read(control, MESSAGE_BYTES)
+        if message == b"R":
             _, status, used = os.wait4(child, 0)
             os.write(control, answer(status, int((used.ru_utime + used.ru_stime) * 1e6)))
             continue
-        (length,) = struct.unpack("<I", exactly(control, 4))
-        if length:
-            prepare(known, exactly(control, length).decode(*FILES))
+        now = monotonic()
+        if fresh.get(message, 0.0) < now:
+            message, script = whole(control, message)
+            if script:
+                prepare(known, script)
+                if len(fresh) >= SCRIPTS_MAX:
+                    fresh.clear()
+                fresh[message] = now + FRESH_SECONDS
         child = os.fork()
         if child == 0:
             return known
         os.write(control, answer(child, 0))
+
+
+def whole(control, message):
+    """The message, of which some has come, and the script that it names."""
+    if len(message) < 5:
+        message += exactly(control, 5 - len(message))
+    end = 5 + length_at(message, 1)[0]
+    if len(message) < end:
+        message += exactly(control, end - len(message))
+    return message, message[5:].decode(*FILES)
 
 
 def exactly(descriptor, length):
