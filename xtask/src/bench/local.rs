@@ -154,7 +154,7 @@ fn install_in(bench: &Bench, node: &NodePeers, place: &str) -> Outcome<Vec<Row>>
             50.0,
             "all agents",
             "≥ 50× less CPU",
-            3,
+            5,
         ),
     ] {
         let ours = bench.measure(runs, &clean, ours, &dir)?;
