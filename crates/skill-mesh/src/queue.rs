@@ -442,11 +442,8 @@ impl<Q: Clone, A: Clone> Queue<Q, A> {
             let Some(worker) = live.worker else {
                 let waited = now.saturating_sub(live.accepted);
                 let members = self.topics.get(&topic).map(Topic::members);
-                let refusal = if members.is_none_or(|members| members.is_empty()) {
-                    Refusal::NoWorkers { topic, waited }
-                } else {
-                    Refusal::Deadline { topic, waited }
-                };
+                let is_served = members.is_some_and(|members| !members.is_empty());
+                let refusal = Refusal::untaken(topic, waited, is_served);
                 self.give_up(now, number, refusal, out);
                 continue;
             };

@@ -294,11 +294,7 @@ impl Link {
             Err(_) => return None,
         };
         let (topic, waited) = (question.topic.clone(), self.settings().queue.wait);
-        let refusal = if is_served {
-            Refusal::Deadline { topic, waited }
-        } else {
-            Refusal::NoWorkers { topic, waited }
-        };
+        let refusal = Refusal::untaken(topic, waited, is_served);
         let reply = self.failure(question, refusal.to_string());
         let kept = self.keep(&question.key, &reply).await;
         if matches!(kept, Kept::Ours(_)) {

@@ -142,6 +142,17 @@ pub enum Refusal {
     Stopping,
 }
 
+impl Refusal {
+    /// Of a request that no worker took in time.
+    pub(crate) fn untaken(topic: Arc<str>, waited: Duration, is_served: bool) -> Self {
+        if is_served {
+            Self::Deadline { topic, waited }
+        } else {
+            Self::NoWorkers { topic, waited }
+        }
+    }
+}
+
 impl Explain for Refusal {
     fn code(&self) -> &'static str {
         match self {
