@@ -62,11 +62,27 @@ impl Server {
     /// What it prints is kept in `log`.
     pub fn start(
         name: &'static str,
-        mut command: Command,
+        command: Command,
         ready: &str,
         log: PathBuf,
         limit: Duration,
     ) -> Outcome<Self> {
+        let (server, lines) = Self::spawn(name, command, &log)?;
+        loop {
+            match lines.recv_timeout(limit) {
+                Ok(line) if line.contains(ready) => return Ok(server),
+                Ok(_) => {}
+                Err(_) => return Err(format!("{name} did not come up:\n{}", tail(&log))),
+            }
+        }
+    }
+
+    /// Starts `command` and returns its output's lines too.
+    pub fn spawn(
+        name: &'static str,
+        mut command: Command,
+        log: &Path,
+    ) -> Outcome<(Self, mpsc::Receiver<String>)> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -75,7 +91,7 @@ impl Server {
             .process_group(0)
             .spawn()
             .map_err(|error| format!("cannot start {name} (`{}`): {error}", show(&command)))?;
-        let file = File::create(&log)
+        let file = File::create(log)
             .map_err(|error| format!("cannot write {}: {error}", log.display()))?;
         let (sender, lines) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
@@ -84,14 +100,7 @@ impl Server {
         if let Some(stderr) = child.stderr.take() {
             drain(stderr, &file, sender)?;
         }
-        let server = Self { name, child };
-        loop {
-            match lines.recv_timeout(limit) {
-                Ok(line) if line.contains(ready) => return Ok(server),
-                Ok(_) => {}
-                Err(_) => return Err(format!("{name} did not come up:\n{}", tail(&log))),
-            }
-        }
+        Ok((Self { name, child }, lines))
     }
 }
 

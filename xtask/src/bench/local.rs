@@ -8,6 +8,9 @@ use super::peers::{self, NodePeers, text};
 use super::{Bench, Row};
 use crate::Outcome;
 
+/// How often ours and the peer's installation take turns.
+const ROUNDS: usize = 5;
+
 fn shown(usage: Usage) -> String {
     format!(
         "{:.1} ms CPU, {:.1} ms wall, {:.1} MB",
@@ -17,18 +20,27 @@ fn shown(usage: Usage) -> String {
 
 impl Bench {
     fn measure(&self, runs: u32, setup: &str, arguments: &[&str], dir: &Path) -> Outcome<Usage> {
-        let home = self.work.path().join("home");
-        std::fs::create_dir_all(&home).map_err(|error| error.to_string())?;
-        let environment = [("HOME", text(&home)?), ("NO_COLOR", "1")];
+        let home = self.folder("home")?;
+        self.measurement(runs, setup, arguments, dir, &[("HOME", text(&home)?)])
+            .take()
+    }
+
+    fn measurement<'a>(
+        &'a self,
+        runs: u32,
+        setup: &'a str,
+        arguments: &'a [&'a str],
+        dir: &'a Path,
+        environment: &'a [(&'a str, &'a str)],
+    ) -> Measurement<'a> {
         Measurement {
             runs,
             setup,
             program: &self.skills,
             arguments,
-            environment: &environment,
+            environment,
             dir,
         }
-        .take()
     }
 
     fn folder(&self, name: &str) -> Outcome<std::path::PathBuf> {
@@ -86,16 +98,16 @@ pub fn validate(bench: &Bench) -> Outcome<Vec<Row>> {
     let source = bench.folder("validate")?;
     fixtures::skills(&source, 1)?;
     let skill = source.join("sample-skill-0");
-    let ours = bench.measure(40, "", &["validate", text(&skill)?], &source)?;
+    let home = bench.folder("home")?;
+    let (arguments, environment) = (["validate", text(&skill)?], [("HOME", text(&home)?)]);
+    let ours = bench.measurement(20, "", &arguments, &source, &environment);
     let reference = Measurement {
-        runs: 10,
-        setup: "",
+        runs: 5,
         program: &peers::reference_validator()?,
-        arguments: &["validate", text(&skill)?],
         environment: &[],
-        dir: &source,
-    }
-    .take()?;
+        ..ours
+    };
+    let (ours, reference) = ours.beside(&reference, 3)?;
     Ok(vec![cpu_ratio(
         "validate one skill, beside `skills-ref` 0.1.1",
         ours,
@@ -124,9 +136,11 @@ fn install_in(bench: &Bench, node: &NodePeers, place: &str) -> Outcome<Vec<Row>>
     let (cli, home) = (node.skills(), bench.folder("peer-home")?);
     let dir = bench.folder("install-project")?;
     // A fresh project and a cold store each time, for both.
-    let clean = bench.clearing(&dir, &bench.folder("home")?.join(".skills"))?;
+    let own_home = bench.folder("home")?;
+    let own_environment = [("HOME", text(&own_home)?)];
+    let clean = bench.clearing(&dir, &own_home.join(".skills"))?;
     let mut rows = Vec::new();
-    for (ours, theirs, factor, what, target, runs) in [
+    for (ours, theirs, factor, what, target) in [
         (
             &[
                 "install",
@@ -140,7 +154,6 @@ fn install_in(bench: &Bench, node: &NodePeers, place: &str) -> Outcome<Vec<Row>>
             20.0,
             "one agent",
             "≥ 20× less CPU",
-            10,
         ),
         (
             &[
@@ -154,14 +167,13 @@ fn install_in(bench: &Bench, node: &NodePeers, place: &str) -> Outcome<Vec<Row>>
             50.0,
             "all agents",
             "≥ 50× less CPU",
-            5,
         ),
     ] {
-        let ours = bench.measure(runs, &clean, ours, &dir)?;
+        let ours = bench.measurement(3, &clean, ours, &dir, &own_environment);
         let mut arguments = vec![text(&cli)?];
         arguments.extend(theirs);
         let peer = Measurement {
-            runs,
+            runs: 2,
             setup: &clean,
             program: &node.node,
             arguments: &arguments,
@@ -171,8 +183,8 @@ fn install_in(bench: &Bench, node: &NodePeers, place: &str) -> Outcome<Vec<Row>>
                 ("NO_COLOR", "1"),
             ],
             dir: &dir,
-        }
-        .take()?;
+        };
+        let (ours, peer) = ours.beside(&peer, ROUNDS)?;
         let what = format!("install 18 skills into {what} {place}, beside npm `skills` 1.7.4");
         rows.push(cpu_ratio(&what, ours, peer, factor, target));
     }
@@ -206,17 +218,17 @@ pub fn warm_cache(bench: &Bench) -> Outcome<Vec<Row>> {
         bench.clearing(&dir, &store)?,
         text(&store)?
     );
-    let ours = bench.measure(20, &clean, &arguments, &dir)?;
+    let home = bench.folder("home")?;
+    let environment = [("HOME", text(&home)?)];
+    let ours = bench.measurement(8, &clean, &arguments, &dir, &environment);
     let script = "for f in \"$0\"/*.spm; do d=$(basename \"$f\" .spm); mkdir \"$d\" && tar xzf \"$f\" -C \"$d\" || exit 1; done";
     let tar = Measurement {
-        runs: 20,
-        setup: &clean,
         program: Path::new("sh"),
         arguments: &["-c", script, text(&archives)?],
         environment: &[],
-        dir: &dir,
-    }
-    .take()?;
+        ..ours
+    };
+    let (ours, tar) = ours.beside(&tar, 3)?;
     let factor = ours.wall_ms / tar.wall_ms;
     Ok(vec![Row {
         what: "install 18 skills from a warm cache, beside `tar xzf` of the same archives"

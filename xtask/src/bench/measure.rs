@@ -51,6 +51,28 @@ impl Measurement<'_> {
             _ => Err(format!("the measurement printed {text:?}")),
         }
     }
+
+    /// The medians of this and of `other`, measured in turns: what slows the machine down for a while
+    /// meets both.
+    pub fn beside(&self, other: &Self, rounds: usize) -> Outcome<(Usage, Usage)> {
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            own.push(self.take()?);
+            others.push(other.take()?);
+        }
+        Ok((Usage::median(&own), Usage::median(&others)))
+    }
+}
+
+impl Usage {
+    fn median(of: &[Self]) -> Self {
+        let one = |field: fn(&Self) -> f64| median(of.iter().map(field).collect());
+        Self {
+            cpu_ms: one(|usage| usage.cpu_ms),
+            wall_ms: one(|usage| usage.wall_ms),
+            peak_mb: of.iter().map(|usage| usage.peak_mb).fold(0.0, f64::max),
+        }
+    }
 }
 
 /// The inside of a measurement: `xtask measure RUNS SETUP PROGRAM [ARGS…]`. One run more comes
@@ -99,7 +121,8 @@ fn children_cpu_ms() -> Outcome<f64> {
     Ok(ms(usage.user_time()) + ms(usage.system_time()))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The one in the middle.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

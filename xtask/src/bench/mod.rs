@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures what `docs/benchmarks.md` promises, as ratios against a peer or a
 //! physical limit in the same run. Prints Markdown; never part of CI.
 
+mod calls;
 mod fixtures;
 mod local;
 pub mod measure;
@@ -40,7 +41,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("search", registry::search),
     ("sandbox", mesh::sandbox),
     ("proxy", mesh::proxy),
-    ("calls", mesh::calls),
+    ("calls", calls::calls),
 ];
 
 /// What every benchmark needs.

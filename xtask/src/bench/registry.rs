@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::measure::median;
 use super::peers::{NodePeers, text};
 use super::{Bench, Row};
 use crate::Outcome;
@@ -23,22 +24,16 @@ struct Load {
 
 /// Metadata GETs per second beside Verdaccio with 1,000 skills, and the same with 100,000.
 pub fn metadata(bench: &Bench) -> Outcome<Vec<Row>> {
-    let names = "path = \"/api/v1/skills/seeded-skill-\" .. math.random(0, COUNT - 1)";
-    let few = hub(bench, FEW)?;
-    let few_load = load(bench, &few.url, FEW, names, 16)?;
-    drop(few);
-    let many = hub(bench, MANY)?;
-    let many_load = load(bench, &many.url, MANY, names, 16)?;
-    drop(many);
-    let verdaccio = verdaccio(bench)?;
-    let peer = load(
-        bench,
-        &verdaccio.url,
-        FEW,
-        "path = \"/seeded-skill-\" .. math.random(0, COUNT - 1)",
-        16,
-    )?;
-    drop(verdaccio);
+    let (few, many, peer) = (hub(bench, FEW)?, hub(bench, MANY)?, verdaccio(bench)?);
+    let own = "path = \"/api/v1/skills/seeded-skill-\" .. math.random(0, COUNT - 1)";
+    let theirs = "path = \"/seeded-skill-\" .. math.random(0, COUNT - 1)";
+    let asked = [
+        Asked::new(&few.url, FEW, own, 16),
+        Asked::new(&many.url, MANY, own, 16),
+        Asked::new(&peer.url, FEW, theirs, 16),
+    ];
+    // In turns: what slows the machine down for a while meets all three.
+    let [few_load, many_load, peer] = loads(bench, &asked)?;
     let ratio = few_load.requests_per_second / peer.requests_per_second;
     let kept = many_load.requests_per_second / few_load.requests_per_second;
     Ok(vec![
@@ -69,7 +64,7 @@ pub fn search(bench: &Bench) -> Outcome<Vec<Row>> {
     let many = hub(bench, MANY)?;
     let queries = "words = {\"csv\", \"data+analysis\", \"sumarize+text\", \"report\", \"kubernets\", \"clean+table\", \"review\", \"zzzz\"}\n\
                    path = \"/api/v1/search?q=\" .. words[math.random(#words)] .. \"+\" .. math.random(0, 999)";
-    let load = load(bench, &many.url, MANY, queries, 2)?;
+    let [load] = loads(bench, &[Asked::new(&many.url, MANY, queries, 2)])?;
     Ok(vec![Row {
         what: "search, 100,000 skills, 2 connections".to_owned(),
         ours: format!(
@@ -181,38 +176,67 @@ fn write_package(storage: &Path, name: &str) -> Outcome {
         .map_err(|error| error.to_string())
 }
 
-/// Ten seconds of GETs to paths that `choose` (Lua that sets `path`) picks.
-fn load(bench: &Bench, url: &str, count: usize, choose: &str, connections: u32) -> Outcome<Load> {
-    let wrk = tools::debian(&["wrk"], "wrk")?;
-    let mut last = Err("no run".to_owned());
-    // The first run asks for everything once, which warms caches and just-in-time compilers.
-    let in_turn = "turn = (turn or 0) + 1\nmath.random = function(a, b) if b then return a + turn % (b - a + 1) end return 1 + turn % a end\n";
-    // About as many as it answers per second without its cache.
-    let warm_up = format!("{}s", 3 + count / 2_000);
-    for (seconds, prelude) in [(warm_up.as_str(), in_turn), ("10s", "")] {
+/// What a run of `wrk` asks for.
+struct Asked<'a> {
+    url: &'a str,
+    count: usize,
+    /// Lua that sets `path`.
+    choose: &'a str,
+    connections: u32,
+}
+
+impl<'a> Asked<'a> {
+    fn new(url: &'a str, count: usize, choose: &'a str, connections: u32) -> Self {
+        Self {
+            url,
+            count,
+            choose,
+            connections,
+        }
+    }
+
+    /// Asks for everything once, which warms caches and just-in-time compilers.
+    fn warm_up(&self, bench: &Bench) -> Outcome {
+        let in_turn = "turn = (turn or 0) + 1\nmath.random = function(a, b) if b then return a + turn % (b - a + 1) end return 1 + turn % a end\n";
+        // About as many as it answers per second without its cache.
+        self.run(bench, 3 + self.count / 2_000, in_turn).map(|_| ())
+    }
+
+    fn run(&self, bench: &Bench, seconds: usize, prelude: &str) -> Outcome<Load> {
+        let wrk = tools::debian(&["wrk"], "wrk")?;
         let script: PathBuf = bench.work.path().join("load.lua");
         let lua = format!(
-            "local COUNT = {count}\nfunction request()\n{prelude}{choose}\nreturn wrk.format(\"GET\", path)\nend\n\
-             local bad = 0\nfunction response(status) if status ~= 200 then bad = bad + 1; print(\"status \" .. status) end end\n"
+            "local COUNT = {}\nfunction request()\n{prelude}{}\nreturn wrk.format(\"GET\", path)\nend\n\
+             local bad = 0\nfunction response(status) if status ~= 200 then bad = bad + 1; print(\"status \" .. status) end end\n",
+            self.count, self.choose
         );
         std::fs::write(&script, lua).map_err(|error| error.to_string())?;
         let output = process::read(
             Command::new(&wrk)
-                .args([
-                    "-t1",
-                    "-d",
-                    seconds,
-                    "-c",
-                    &connections.to_string(),
-                    "--latency",
-                    "-s",
-                ])
+                .args(["-t1", "--latency", "-d", &format!("{seconds}s")])
+                .args(["-c", &self.connections.to_string(), "-s"])
                 .arg(&script)
-                .arg(url),
+                .arg(self.url),
         )?;
-        last = parse(&output);
+        parse(&output)
     }
-    last
+}
+
+/// The medians of each over five runs of four seconds, in turns.
+fn loads<const N: usize>(bench: &Bench, asked: &[Asked<'_>; N]) -> Outcome<[Load; N]> {
+    for one in asked {
+        one.warm_up(bench)?;
+    }
+    let mut runs: [Vec<Load>; N] = std::array::from_fn(|_| Vec::new());
+    for _ in 0..5 {
+        for (one, runs) in asked.iter().zip(&mut runs) {
+            runs.push(one.run(bench, 4, "")?);
+        }
+    }
+    Ok(runs.map(|runs| Load {
+        requests_per_second: median(runs.iter().map(|load| load.requests_per_second).collect()),
+        p99_ms: median(runs.iter().map(|load| load.p99_ms).collect()),
+    }))
 }
 
 fn parse(output: &str) -> Outcome<Load> {
