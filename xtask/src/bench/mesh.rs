@@ -15,17 +15,26 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// Requests that wait while the proxy's memory is read.
 const QUEUED: usize = 10_000;
 
-/// A short program in the sandbox beside the same program spawned plainly.
+/// A short program in the sandbox beside the same program spawned plainly: on all cores, as it is used, and
+/// on one, where no time passes until another core is awake.
 pub fn sandbox(bench: &Bench) -> Outcome<Vec<Row>> {
-    let output = process::read(&mut Command::new(bench.examples.join("spawn_cost")))?;
+    let program = bench.examples.join("spawn_cost");
+    let mut rows = spawn_cost(&mut Command::new(&program), "in the sandbox")?;
+    let mut on_one = Command::new("taskset");
+    on_one.args(["--cpu-list", "0"]).arg(&program);
+    rows.extend(spawn_cost(&mut on_one, "in the sandbox, on one core")?);
+    Ok(rows)
+}
+
+fn spawn_cost(command: &mut Command, how: &str) -> Outcome<Vec<Row>> {
     let mut rows = Vec::new();
-    for line in output.lines() {
+    for line in process::read(command)?.lines() {
         let cost: Value = parse(line)?;
         let program = cost["program"].as_str().unwrap_or_default().to_owned();
         let (raw, sandboxed) = (number(&cost, "raw_us")?, number(&cost, "sandboxed_us")?);
         let ratio = sandboxed / raw;
         rows.push(Row {
-            what: format!("run `{program}` in the sandbox, beside a plain spawn"),
+            what: format!("run `{program}` {how}, beside a plain spawn"),
             ours: format!("{:.2} ms", sandboxed / 1e3),
             reference: format!("{:.2} ms", raw / 1e3),
             result: format!("{ratio:.2}×"),

@@ -58,6 +58,15 @@ fn name(args: &InitArgs, context: &Context) -> Result<SkillName, Failure> {
 }
 
 fn with_nearest(failure: Failure, text: &str) -> Failure {
+    // Meant as a path: `skills init skills/pdf-report`.
+    if let Some((folder, last)) = text.rsplit_once('/')
+        && SkillName::parse(last).is_ok()
+    {
+        let folder = if folder.is_empty() { "/" } else { folder };
+        return failure.with_help(format!(
+            "to make it in `{folder}`: skills init {last} --path {folder}"
+        ));
+    }
     match SkillName::nearest(text) {
         Some(nearest) => failure.with_help(format!("did you mean `{nearest}`?")),
         None => failure,

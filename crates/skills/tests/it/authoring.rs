@@ -88,6 +88,9 @@ fn init_refuses_what_would_not_be_valid_and_writes_nothing() {
         "{}",
         ran.snapshot()
     );
+    let ran = sandbox.run(&["init", "team/skills/word-count"]);
+    let help = "to make it in `team/skills`: skills init word-count --path team/skills";
+    assert!(ran.stderr().contains(help), "{}", ran.snapshot());
 }
 
 #[test]
