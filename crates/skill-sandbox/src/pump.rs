@@ -13,8 +13,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::job::{Chunk, Stream};
 use crate::outcome::Output;
 
-/// How much is read at once: what a pipe holds by default.
-const READ_BYTES: usize = 64 * 1024;
+/// How much is read at once. Most outputs are shorter, and the buffer is cleared for each read.
+const READ_BYTES: usize = 8 * 1024;
 
 /// Standard input as a file in memory that nobody can change any more. A pipe would have to be
 /// fed, would raise SIGPIPE where the program does not read it, and would block who feeds it.
