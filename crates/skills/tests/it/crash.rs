@@ -11,7 +11,9 @@ use skill_format::{Sha256, SkillFile, SkillTree};
 use crate::hub::{Engine, Hub};
 use crate::support::Sandbox;
 
-const ROUNDS: u32 = 100;
+/// On each database.
+const REGISTRY_KILLS: u32 = 200;
+const CLIENT_KILLS: u32 = 100;
 
 /// A fixed sequence, so that a failure can be repeated; not for secrets.
 struct Dice(u64);
@@ -126,7 +128,7 @@ async fn registry_survives(engine: Engine) {
     let (mut token, mut next) = (String::new(), 1);
     let mut acknowledged: BTreeMap<String, Sha256> = BTreeMap::new();
     let mut checked = BTreeMap::new();
-    for round in 0..ROUNDS {
+    for round in 0..REGISTRY_KILLS {
         let mut hub = Hub::start(data.path(), &database.url);
         if let Some(first) = hub.token.take() {
             token = first;
@@ -173,19 +175,19 @@ async fn registry_survives(engine: Engine) {
         );
     }
     assert!(
-        acknowledged.len() > ROUNDS as usize / 2,
+        acknowledged.len() > REGISTRY_KILLS as usize / 2,
         "too few publishes to show anything: {}",
         acknowledged.len()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn registry_on_sqlite_survives_100_kills_while_publishing() {
+async fn registry_on_sqlite_survives_200_kills_while_publishing() {
     registry_survives(Engine::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn registry_on_postgres_survives_100_kills_while_publishing() {
+async fn registry_on_postgres_survives_200_kills_while_publishing() {
     registry_survives(Engine::Postgres).await;
 }
 
@@ -270,7 +272,7 @@ fn client_survives_100_kills_while_installing() {
         std::fs::create_dir(sandbox.home()).expect("an empty home");
     };
     let mut dice = Dice(11);
-    for round in 0..ROUNDS {
+    for round in 0..CLIENT_KILLS {
         // Every third round starts from what the kill before it left behind.
         if round % 3 != 0 {
             wipe();
