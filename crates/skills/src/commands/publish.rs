@@ -92,7 +92,7 @@ pub fn installed_places(
         around.store_dir().to_owned()
     }));
     let stores = stores.iter().map(PathBuf::as_path);
-    Ok(InstalledPlaces::new(&roots(own, context), stores)?)
+    Ok(InstalledPlaces::new(roots(own, context), stores)?)
 }
 
 /// Says which folders below the named ones were not looked into, as the user would write them.
